@@ -1,0 +1,128 @@
+"""From bytes and headers to a request that may be sent, or to every reason why it is malformed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from worker.core.history import History
+from worker.core.lane import Lane
+from worker.core.request import MESSAGE_TYPE, SmsRequest
+
+#: A request of every field at its longest, in escaped JSON, stays well under this many bytes.
+MOST_BYTES: Final = 65_536
+#: The delay ladder holds a request this long at the most.
+LONGEST_SCHEDULE: Final = timedelta(days=31)
+#: A fault's sentence is cut here, so that a hostile body cannot fill the headers of its dead letter.
+LONGEST_REASON: Final = 1_000
+_MOST_FAULTS: Final = 8
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """What the broker delivered, as far as decoding looks at it."""
+
+    body: bytes
+    lane: Lane
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    type: str | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    #: AMQP timestamp property: when the publisher says that it published.
+    timestamp: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request on its way: what was published, where it stands, how long it is of use."""
+
+    sms: SmsRequest
+    lane: Lane
+    history: History
+    #: Sending is useless after this instant.
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A message that no worker could ever send; *reason* names each field at fault and never quotes its value."""
+
+    reason: str
+    #: The request id, when at least that could be read.
+    request_id: str | None = None
+
+
+def decode(raw: RawMessage, lifetimes: Mapping[Lane, timedelta], now: datetime) -> Request | Malformed:
+    """Decode *raw*, counting a deadline that was not given as the lane's lifetime from publication."""
+    faults = list(_property_faults(raw))
+    history, header_faults = History.from_headers(raw.headers)
+    faults += header_faults
+    if faults:
+        return _malformed(faults)
+    try:
+        sms = SmsRequest.model_validate_json(raw.body)
+    except ValidationError as error:
+        return _malformed([_sentence(fault) for fault in error.errors(include_url=False, include_input=False)])
+    except RecursionError:
+        return _malformed(["body: nested too deeply"])
+    if sms.lane is not raw.lane:
+        fault = f"type: {sms.type.value} does not belong on the lane {raw.lane.value}; publish with {sms.lane.value}"
+        return Malformed(fault, sms.id)
+    if sms.not_before and sms.not_before - now > LONGEST_SCHEDULE:
+        return Malformed(f"not_before: lies more than {LONGEST_SCHEDULE.days} days ahead", sms.id)
+    published = history.published or _sane(raw.timestamp, now) or now
+    deadline = sms.deadline or _later(max(published, sms.not_before or published), lifetimes[raw.lane])
+    return Request(sms, raw.lane, replace(history, published=published), deadline)
+
+
+def _property_faults(raw: RawMessage) -> list[str]:
+    faults = []
+    if raw.type != MESSAGE_TYPE:
+        got = "none" if raw.type is None else "another"
+        faults.append(f"AMQP property type: must be {MESSAGE_TYPE}, got {got}")
+    if raw.content_type not in {None, "application/json"}:
+        faults.append("AMQP property content_type: must be application/json")
+    if raw.content_encoding not in {None, "utf-8", "UTF-8"}:
+        faults.append("AMQP property content_encoding: must be absent or utf-8")
+    if len(raw.body) > MOST_BYTES:
+        faults.append(f"body: {len(raw.body)} bytes, at most {MOST_BYTES} are allowed")
+    return faults
+
+
+def _sane(timestamp: datetime | None, now: datetime) -> datetime | None:
+    """A timestamp from before 1970 or from the future is a publisher's clock at fault: not a time to count from."""
+    if timestamp is None:
+        return None
+    aware = timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+    return aware if _EPOCH < aware <= now else None
+
+
+def _later(instant: datetime, lifetime: timedelta) -> datetime:
+    try:
+        return instant + lifetime
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    """One fault as ``field: problem``; pydantic's own sentence never quotes the input here."""
+    place = ".".join(_visible(part) for part in fault["loc"]) or "body"
+    message = fault["msg"].removeprefix("Value error, ")
+    return message if fault["type"] == "value_error" and not fault["loc"] else f"{place}: {message}"
+
+
+def _visible(part: str | int) -> str:
+    """A key of the publisher's own may hold anything: show it only when it looks like a field name."""
+    text = str(part)
+    return text if text.isascii() and text.replace("_", "").isalpha() and len(text) <= 32 else "(a key)"  # noqa: PLR2004
+
+
+def _malformed(faults: list[str]) -> Malformed:
+    shown = faults[:_MOST_FAULTS]
+    if len(faults) > len(shown):
+        shown.append(f"and {len(faults) - len(shown)} more")
+    return Malformed("; ".join(shown)[:LONGEST_REASON])

@@ -1,0 +1,126 @@
+"""What a request has been through: the AMQP headers ``x-sms-*`` that travel beside its untouched body."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+import orjson
+
+#: Entries kept in a request's history; the oldest give way, the counters never do.
+MOST_ENTRIES: Final = 20
+#: Counters above this are a lie: no request is called a million times.
+MOST_COUNT: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened, in words that hold neither number nor text."""
+
+    at: datetime
+    code: str
+    error_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Counters and instants of one request; every change makes a new value."""
+
+    #: First publication; None when no header and no AMQP timestamp tells it.
+    published: datetime | None = None
+    #: First call to the provider.
+    first_tried: datetime | None = None
+    #: Calls to the provider that were really made.
+    attempts: int = 0
+    #: Delays after a failure; the exponent of the backoff.
+    retries: int = 0
+    #: Calls whose outcome stayed unknown and that the lane's policy chose to resend.
+    unknowns: int = 0
+    #: Times that an operator brought the request back from a dead-letter queue.
+    replays: int = 0
+    entries: tuple[Entry, ...] = field(default=())
+
+    def called(self, now: datetime) -> Self:
+        """One more call was made at *now*."""
+        return replace(self, attempts=self.attempts + 1, first_tried=self.first_tried or now)
+
+    def noted(self, entry: Entry) -> Self:
+        """*entry* was added at the end."""
+        return replace(self, entries=(*self.entries, entry)[-MOST_ENTRIES:])
+
+    def replayed(self, entry: Entry) -> Self:
+        """An operator gave the request a fresh start: counters from zero, history kept."""
+        fresh = replace(self, attempts=0, retries=0, unknowns=0, replays=self.replays + 1)
+        return fresh.noted(entry)
+
+    def to_headers(self) -> dict[str, str | int]:
+        """Write the AMQP headers that `from_headers` reads."""
+        headers: dict[str, str | int] = {
+            f"x-sms-{name}": count
+            for name in ("attempts", "retries", "unknowns", "replays")
+            if (count := getattr(self, name))
+        }
+        if self.published:
+            headers["x-sms-published"] = _write(self.published)
+        if self.first_tried:
+            headers["x-sms-first-tried"] = _write(self.first_tried)
+        if self.entries:
+            entries = [[_write(entry.at), entry.code, entry.error_class] for entry in self.entries]
+            headers["x-sms-history"] = orjson.dumps(entries).decode()
+        return headers
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, Any]) -> tuple[Self, list[str]]:
+        """Read the headers and every fault in them; a header at fault counts as absent.
+
+        Headers come from outside too: a publisher may have written anything there.
+        """
+        faults: list[str] = []
+        fields: dict[str, Any] = {}
+        for name in ("attempts", "retries", "unknowns", "replays"):
+            value = headers.get(f"x-sms-{name}", 0)
+            if type(value) is int and 0 <= value <= MOST_COUNT:
+                fields[name] = value
+            else:
+                faults.append(f"header x-sms-{name}: must be a whole number from 0 to {MOST_COUNT}")
+        for name in ("published", "first_tried"):
+            key = "x-sms-" + name.replace("_", "-")
+            try:
+                fields[name] = _read(headers.get(key))
+            except ValueError:
+                faults.append(f"header {key}: must be an RFC 3339 instant with a zone")
+        try:
+            entries = _read_entries(headers.get("x-sms-history"))
+        except (ValueError, TypeError):
+            entries = ()
+            faults.append("header x-sms-history: is not a history that this program wrote")
+        return cls(entries=entries, **fields), faults
+
+
+def _write(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _read(value: object) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    instant = datetime.fromisoformat(value)
+    if instant.tzinfo is None:
+        raise ValueError("no zone")
+    return instant.astimezone(UTC)
+
+
+def _read_entries(value: object) -> tuple[Entry, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    entries = []
+    for at, code, error_class in orjson.loads(value)[-MOST_ENTRIES:]:
+        instant = _read(at)
+        if instant is None or not isinstance(code, str) or not isinstance(error_class, str):
+            raise ValueError("not an entry")
+        entries.append(Entry(instant, code, error_class))
+    return tuple(entries)

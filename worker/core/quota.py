@@ -1,0 +1,109 @@
+"""The limits as values: what may be asked of the limiter and what it answers.
+
+Instants of the limiter are Redis' own; what crosses to a worker is relative, in seconds (names end in ``_s``), and is
+counted on the worker's monotonic clock from the moment of the answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from worker.core.lane import Lane
+from worker.core.outcome import Closed, Period
+
+
+class Operation(StrEnum):
+    """An operation of the provider; each has a quota of its own (per region and main account)."""
+
+    GLOBE = "SendMessageToGlobe"
+    TEMPLATE = "SendMessageWithTemplate"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Calls per second of one operation, shared by all workers."""
+
+    #: Calls in any second; 0 means no limit of ours.
+    rate: int
+    #: Added to the second in which `rate` calls are counted, and the latest that a slot may be used after its instant:
+    #: what is granted as N per second + guard arrives as at most N per second when the path's jitter is under it.
+    guard: timedelta = timedelta(milliseconds=10)
+    #: Calls per second that a lane gets even when a more urgent one could use them all.
+    floors: Mapping[Lane, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Turns to call: one per wait, in order."""
+
+    #: Seconds from the answer until each slot's instant; 0 is now.
+    waits_s: tuple[float, ...]
+    #: The slots are the lane's guaranteed share: they are for its own requests first.
+    floor: bool = False
+    #: The slot is the one call that tests whether the account's hold can be lifted.
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """No slot within the lane's reach: ask again after this many seconds."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The account is held because of *code*: ask again after this many seconds."""
+
+    after_s: float
+    code: str
+
+
+Grant: TypeAlias = Slots | Turn | Held
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most *limit* messages to one recipient in *period*."""
+
+    limit: int
+    #: A rolling length of time, or a calendar period of Asia/Singapore.
+    period: timedelta | Period
+    #: Lanes that it limits and whose messages it counts.
+    lanes: frozenset[Lane]
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most *limit* messages of the whole account, or to one country, in a calendar period of Asia/Singapore."""
+
+    limit: int
+    period: Period
+    #: Digits that a number begins with (``852``); empty for the whole account.
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The request is counted in every window and cap; *charge* is what a refund needs to take it out again."""
+
+    #: The limiter's own; opaque to everybody else.
+    charge: object = None
+
+
+Admission: TypeAlias = Admitted | Closed
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Sending is stopped for the account."""
+
+    code: str
+    #: Seconds that it has lasted.
+    age_s: float
+    #: Seconds until the next probe.
+    probe_in_s: float
+    #: Probes that failed so far.
+    probes: int

@@ -1,0 +1,127 @@
+"""One SMS to one number, as published: the JSON body of ``sms.request.v1``.
+
+The model is the contract: the JSON Schema in ``config/`` is generated from it. Unknown fields are refused, because a
+typo must not change meaning silently.
+"""
+
+import re
+from typing import Annotated, Final, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from worker.core.lane import Lane, SmsType
+
+#: AMQP ``type`` of a request; the version at its end changes when an old worker could misread a new request.
+MESSAGE_TYPE: Final = "sms.request.v1"
+
+_MAINLAND: Final = re.compile(r"86\d{11}")
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def _without_controls(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("has a control character; only line feed and carriage return are allowed")
+    if not text.strip():
+        raise ValueError("is blank")
+    return text
+
+
+#: E.164: a country code and a national number, 7 to 15 digits; a leading ``+`` may be given and is not sent.
+Number = Annotated[str, StringConstraints(pattern=r"^\+?[1-9][0-9]{6,14}$")]
+Visible = AfterValidator(_without_controls)
+
+
+class Part(BaseModel):
+    """Base of every part of a request: frozen, exact types, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Template(Part):
+    """An approved template and its variables (SendMessageWithTemplate: mainland China only)."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    params: Annotated[dict[str, str], Field(max_length=64)] = Field(default_factory=dict)
+
+
+class SmsRequest(Part):
+    """A request as its publisher wrote it."""
+
+    #: The idempotency key: a second request with the same id is the same request.
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+    to: Number
+    #: Must match the lane on which the request was published.
+    type: SmsType
+    text: Annotated[str, Field(min_length=1, max_length=1500), Visible] | None = None
+    template: Template | None = None
+    #: Sender: letters and digits up to 11 with a letter, digits alone up to 15; with a template, its signature.
+    sender: Annotated[str, Field(alias="from", min_length=1, max_length=64), Visible] | None = None
+    #: Comes back in the provider's receipt; the request id when not given.
+    task_id: Annotated[str, Field(min_length=1, max_length=255), Visible] | None = None
+    #: Not sent before this instant.
+    not_before: AwareDatetime | None = None
+    #: Not sent after this instant; when not given, the lane's default counted from publication.
+    deadline: AwareDatetime | None = None
+    #: Returned in the outcome.
+    metadata: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=256)]],
+        Field(max_length=16),
+    ] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        faults = [*self._content_faults(), *self._sender_faults()]
+        if self.not_before and self.deadline and self.not_before >= self.deadline:
+            faults.append("not_before: is not before the deadline, so the request could never be sent")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _content_faults(self) -> list[str]:
+        if (self.text is None) == (self.template is None):
+            return ["text, template: give exactly one of them"]
+        if self.is_mainland and self.template is None:
+            return ["to: a mainland China number (86) needs a template, the provider refuses a free text to it"]
+        if self.template is not None and not self.is_mainland:
+            return ["template: reaches mainland China numbers (86) only; give text instead"]
+        return []
+
+    def _sender_faults(self) -> list[str]:
+        if self.template is not None:
+            return [] if self.sender else ["from: required with a template (its approved signature)"]
+        if self.sender is None or re.fullmatch(r"[0-9]{1,15}|(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,11}", self.sender):
+            return []
+        return ["from: must be up to 11 letters and digits, or up to 15 digits"]
+
+    @property
+    def number(self) -> str:
+        """The recipient as the provider wants it: digits only."""
+        return self.to.removeprefix("+")
+
+    @property
+    def is_mainland(self) -> bool:
+        """Whether the recipient is a mainland China number."""
+        return _MAINLAND.fullmatch(self.number) is not None
+
+    @property
+    def lane(self) -> Lane:
+        """The lane that the type belongs to."""
+        return Lane.of(self.type)
+
+
+def masked(number: str) -> str:
+    """Return *number* as it may be shown: the country code's digits and the last two.
+
+    >>> masked("+85251234567")
+    '852******67'
+    """
+    digits = number.removeprefix("+")
+    return digits[:3] + "*" * max(len(digits) - 5, 0) + digits[-2:]

@@ -1,0 +1,43 @@
+"""What ends or pauses the worker. What can happen to a request is not here: that is a value (`core/outcome.py`).
+
+WorkerError
+├── SettingsError          the configuration has faults; all of them are listed
+├── BrokerUnavailable      RabbitMQ cannot be reached, or the connection broke
+│   └── PublishUnconfirmed the broker did not confirm: the message may or may not be there
+├── Unroutable             the broker confirmed that no queue takes the message
+├── TopologyMismatch       the broker has a queue that differs from the design in a way that can lose messages
+├── LimiterUnavailable     Redis cannot be reached, or refuses: nothing may be sent
+└── UsageError             the caller asked for something that cannot be; says what to do
+"""
+
+
+class WorkerError(Exception):
+    """Base of every error of this program; its text is a sentence for the operator."""
+
+
+class SettingsError(WorkerError):
+    """The configuration has faults; the text lists all of them."""
+
+
+class BrokerUnavailable(WorkerError):  # noqa: N818 - it names a state
+    """RabbitMQ cannot be reached, or the connection broke."""
+
+
+class PublishUnconfirmed(BrokerUnavailable):
+    """The broker did not confirm a publish in time: the message may or may not be there."""
+
+
+class Unroutable(WorkerError):  # noqa: N818
+    """The broker has no queue for a published message."""
+
+
+class TopologyMismatch(WorkerError):  # noqa: N818
+    """The broker's topology differs from the design in a way that can lose messages."""
+
+
+class LimiterUnavailable(WorkerError):  # noqa: N818
+    """Redis cannot be reached or refuses: nothing may be sent until it answers."""
+
+
+class UsageError(WorkerError):
+    """The caller asked for something that cannot be; the text says what to do."""

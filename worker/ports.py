@@ -1,0 +1,83 @@
+"""What the way of a message needs from the world: one Protocol per neighbour, implemented by one adapter each."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
+
+from worker.core.decode import RawMessage, Request
+from worker.core.envelope import Outgoing
+from worker.core.lane import Lane
+from worker.core.outcome import Fault, Reply
+from worker.core.quota import Admission, Admitted, Grant, Hold, Operation
+
+
+class Events(Protocol):
+    """Where everything worth knowing goes; whatever it does never changes a disposition."""
+
+    def emit(self, name: str, /, **fields: Any) -> None:
+        """Tell that *name* happened; names and fields are listed in telemetry/events.py. Never raises."""
+
+
+class Delivery(Protocol):
+    """One delivery of the broker: it is settled once."""
+
+    @property
+    def raw(self) -> RawMessage:
+        """The message."""
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether somebody had it before and did not settle it."""
+
+    @property
+    def deliveries(self) -> int:
+        """How often the broker delivered it before, as far as the broker tells."""
+
+
+Receiver: TypeAlias = Callable[[Delivery], Awaitable[None]]
+
+
+class Settler(Protocol):
+    """The only place that acknowledges."""
+
+    async def hand_over(self, delivery: Delivery, message: Outgoing) -> None:
+        """Publish *message*, wait for the broker's confirm, then acknowledge *delivery*.
+
+        Raises:
+            BrokerUnavailable: not confirmed; the delivery is not acknowledged and comes again.
+            Unroutable: no queue took the message; the delivery is not acknowledged.
+        """
+
+    async def give_back(self, delivery: Delivery) -> None:
+        """Return *delivery* to its queue as it came; never raises on a connection that is gone."""
+
+
+class Limiter(Protocol):
+    """The limits shared by all workers. Every method raises LimiterUnavailable when nothing may be sent."""
+
+    async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
+        """Book up to *want* slots (at least one is meant) for requests of *lane*."""
+
+    async def admit(self, request: Request) -> Admission:
+        """Count *request* in every window and cap, or in none and say when one more fits."""
+
+    async def refund(self, admitted: Admitted) -> None:
+        """Take an admitted request out again: it was certainly not sent."""
+
+    async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
+        """The provider throttled a call: slow the shared bucket down."""
+
+    async def hold(self, code: str) -> None:
+        """The provider says that nothing of the account can succeed: hold, or lengthen the hold after a probe."""
+
+    async def lift(self) -> None:
+        """A call succeeded: lift the account's hold, if there is one."""
+
+    async def held(self) -> Hold | None:
+        """The account's hold, if there is one."""
+
+
+class Provider(Protocol):
+    """The API that sends."""
+
+    async def send(self, request: Request, validity_s: int) -> Reply | Fault:
+        """Make one call; *validity_s* is how long the message is of use. Failures are values: it never raises."""
