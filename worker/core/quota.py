@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from worker.core.lane import Lane
 from worker.core.outcome import Closed, Period
+from worker.core.request import SmsRequest
 
 
 class Operation(StrEnum):
@@ -19,6 +20,11 @@ class Operation(StrEnum):
 
     GLOBE = "SendMessageToGlobe"
     TEMPLATE = "SendMessageWithTemplate"
+
+    @classmethod
+    def of(cls, sms: SmsRequest) -> Self:
+        """The operation that sends *sms*."""
+        return cls(cls.GLOBE if sms.template is None else cls.TEMPLATE)
 
 
 @dataclass(frozen=True, slots=True)

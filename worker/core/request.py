@@ -63,7 +63,7 @@ class SmsRequest(Part):
     text: Annotated[str, Field(min_length=1, max_length=1500), Visible] | None = None
     template: Template | None = None
     #: Sender: letters and digits up to 11 with a letter, digits alone up to 15; with a template, its signature.
-    sender: Annotated[str, Field(alias="from", min_length=1, max_length=64), Visible] | None = None
+    sender: Annotated[Annotated[str, Field(min_length=1, max_length=64), Visible] | None, Field(alias="from")] = None
     #: Comes back in the provider's receipt; the request id when not given.
     task_id: Annotated[str, Field(min_length=1, max_length=255), Visible] | None = None
     #: Not sent before this instant.

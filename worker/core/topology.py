@@ -17,7 +17,7 @@ from worker.core.outcome import DEAD_CLASSES, ErrorClass
 
 #: Levels of the ladder: 2**22 - 1 seconds are 48 days, and a schedule reaches 31.
 LEVELS: Final = 22
-#: A looked-at dead letter must never be dropped: -1 means unlimited to 4.x but "drop at once" to 3.10; this holds on both.
+#: A looked-at dead letter must never be dropped. To 4.x -1 means unlimited, to 3.10 "drop at once"; this works on both.
 NEVER_DROP: Final = 1_000_000_000
 #: Deliveries of one request before it counts as poison: it ended that many workers, or that many connections.
 DELIVERY_LIMIT: Final = 20

@@ -1,0 +1,143 @@
+"""In-memory neighbours of the way of a message, each the simplest thing that keeps its Protocol's promise."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from worker.core.decode import RawMessage, Request
+from worker.core.envelope import Outgoing
+from worker.core.lane import Lane
+from worker.core.outcome import Fault, Reply
+from worker.core.quota import Admission, Admitted, Grant, Hold, Operation, Slots
+from worker.errors import LimiterUnavailable
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+OK = Reply(200, "OK", message_id="1008", request_id="R-1", segments=1)
+
+
+class FakeClock:
+    """A wall clock that stands still until it is told to go."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, step: timedelta) -> None:
+        self.now += step
+
+
+@dataclass
+class RecordingEvents:
+    """Remembers what was told."""
+
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def emit(self, name: str, /, **fields: Any) -> None:
+        self.told.append((name, fields))
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [fields for told, fields in self.told if told == name]
+
+
+@dataclass
+class FakeLimiter:
+    """Grants whatever is asked, unless a test says otherwise."""
+
+    grants: list[Grant | LimiterUnavailable] = field(default_factory=list)
+    admissions: list[Admission | LimiterUnavailable] = field(default_factory=list)
+    asked: list[tuple[Operation, Lane, int]] = field(default_factory=list)
+    admitted: list[Request] = field(default_factory=list)
+    refunded: list[Admitted] = field(default_factory=list)
+    taught: list[tuple[str, Any]] = field(default_factory=list)
+    #: Cleared, nothing is granted until it is set.
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
+        self.asked.append((operation, lane, want))
+        await self.open.wait()
+        answer = self.grants.pop(0) if self.grants else Slots((0.0,) * want)
+        if isinstance(answer, LimiterUnavailable):
+            raise answer
+        return answer
+
+    async def admit(self, request: Request) -> Admission:
+        self.admitted.append(request)
+        answer = self.admissions.pop(0) if self.admissions else Admitted(request.sms.id)
+        if isinstance(answer, LimiterUnavailable):
+            raise answer
+        return answer
+
+    async def refund(self, admitted: Admitted) -> None:
+        self.refunded.append(admitted)
+
+    async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
+        self.taught.append(("throttled", (operation, retry_after_s)))
+
+    async def hold(self, code: str) -> None:
+        self.taught.append(("hold", code))
+
+    async def lift(self) -> None:
+        self.taught.append(("lift", None))
+
+    async def held(self) -> Hold | None:
+        return None
+
+
+@dataclass
+class FakeProvider:
+    """Answers OK, or what the test says for a request id."""
+
+    answers: dict[str, Reply | Fault | Exception] = field(default_factory=dict)
+    sent: list[Request] = field(default_factory=list)
+    validities: list[int] = field(default_factory=list)
+    #: Cleared, calls hang until it is set.
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def send(self, request: Request, validity_s: int) -> Reply | Fault:
+        self.sent.append(request)
+        self.validities.append(validity_s)
+        await self.open.wait()
+        answer = self.answers.get(request.sms.id, OK)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def sent_ids(self) -> list[str]:
+        return [request.sms.id for request in self.sent]
+
+
+@dataclass(frozen=True)
+class FakeDelivery:
+    """A delivery from nowhere."""
+
+    raw: RawMessage
+    redelivered: bool = False
+    deliveries: int = 0
+
+
+@dataclass
+class FakeSettler:
+    """Remembers how each delivery was settled; refuses when the test says so."""
+
+    handed_over: list[tuple[FakeDelivery, Outgoing]] = field(default_factory=list)
+    given_back: list[FakeDelivery] = field(default_factory=list)
+    refuse: Callable[[], Exception | None] = lambda: None
+
+    async def hand_over(self, delivery: Any, message: Outgoing) -> None:
+        if (error := self.refuse()) is not None:
+            raise error
+        self.handed_over.append((delivery, message))
+
+    async def give_back(self, delivery: Any) -> None:
+        self.given_back.append(delivery)

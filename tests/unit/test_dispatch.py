@@ -1,0 +1,283 @@
+"""The dispatcher: who gets the next slot, and what becomes of slots and requests when something is in the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.fakes import NOW, FakeClock, FakeLimiter, FakeProvider, RecordingEvents
+from worker.core.catalog import catalog
+from worker.core.decode import Request
+from worker.core.history import History
+from worker.core.lane import Lane
+from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Fault, Outcome, Reply, Unserved
+from worker.core.quota import Admitted, Operation, Quota, Slots
+from worker.core.request import SmsRequest
+from worker.dispatch import Dispatch
+from worker.errors import LimiterUnavailable
+
+
+def request(request_id: str, lane: Lane = Lane.OTP, **fields: Any) -> Request:
+    sms = SmsRequest(id=request_id, to="85251234567", type=lane.sms_type, text="hello", **fields)
+    return Request(sms, lane, History(published=NOW), NOW + timedelta(minutes=5))
+
+
+class Rig:
+    """A dispatcher among fakes."""
+
+    def __init__(self, *, rate: int = 0, concurrency: int = 100, patience: timedelta = timedelta(minutes=10)) -> None:
+        self.limiter, self.provider, self.events, self.clock = (
+            FakeLimiter(),
+            FakeProvider(),
+            RecordingEvents(),
+            FakeClock(),
+        )
+        quotas = {operation: Quota(rate, guard=timedelta(milliseconds=50)) for operation in Operation}
+        self.dispatch = Dispatch(
+            self.limiter, self.provider, catalog(), self.events,
+            quotas=quotas, concurrency=concurrency, patience=patience, now=self.clock,
+        )  # fmt: skip
+
+    def send(self, *requests: Request) -> list["asyncio.Task[Outcome]"]:
+        return [asyncio.create_task(self.dispatch.send(one)) for one in requests]
+
+
+@asynccontextmanager
+async def running(rig: Rig) -> AsyncIterator[Rig]:
+    pumps = asyncio.create_task(rig.dispatch.run())
+    try:
+        yield rig
+    finally:
+        pumps.cancel()
+        await asyncio.wait([pumps])
+
+
+async def turns(condition: Callable[[], bool]) -> None:
+    """Let the event loop turn until *condition* holds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_an_accepted_request_is_accepted_once() -> None:
+    async with running(Rig()) as rig:
+        outcome = await rig.dispatch.send(request("a"))
+
+        assert isinstance(outcome, Accepted)
+        assert rig.provider.sent_ids == ["a"]
+        assert rig.limiter.refunded == []
+
+
+async def test_the_remaining_validity_goes_along_with_the_call() -> None:
+    async with running(Rig()) as rig:
+        rig.clock.advance(timedelta(minutes=2))
+        await rig.dispatch.send(request("a"))
+
+        assert rig.provider.validities == [180]
+
+
+async def test_the_most_urgent_waiting_request_takes_a_slot_whoever_booked_it() -> None:
+    async with running(Rig(concurrency=1)) as rig:
+        rig.provider.open.clear()
+        sending = rig.send(request("first", Lane.MARKETING))
+        await turns(lambda: rig.provider.sent_ids == ["first"])
+        sending += rig.send(request("m", Lane.MARKETING), request("n", Lane.NOTIFY), request("o", Lane.OTP))
+        await turns(lambda: sum(rig.dispatch.waiting().values()) == 3)
+        rig.provider.open.set()
+        await asyncio.gather(*sending)
+
+        assert rig.provider.sent_ids == ["first", "o", "n", "m"]
+
+
+async def test_a_guaranteed_slot_goes_to_its_own_lane_first() -> None:
+    async with running(Rig()) as rig:
+        rig.limiter.open.clear()
+        rig.limiter.grants = [Slots((0.0,), floor=True)]
+        sending = rig.send(request("m", Lane.MARKETING))
+        await turns(lambda: bool(rig.limiter.asked))
+        sending += rig.send(request("o", Lane.OTP))
+        await turns(lambda: len(rig.limiter.asked) == 2)
+        rig.limiter.open.set()
+        await asyncio.gather(*sending)
+
+        assert rig.provider.sent_ids == ["m", "o"]
+
+
+async def test_a_refused_recipient_leaves_its_slot_to_the_next_request() -> None:
+    async with running(Rig(rate=10)) as rig:
+        closed = Closed("otp 1 per 30 s", NOW + timedelta(seconds=30))
+        rig.limiter.admissions = [closed]
+        rig.limiter.grants = [Slots((0.0,))]
+        first, second = await asyncio.gather(*rig.send(request("a"), request("b")))
+
+        assert first == closed
+        assert isinstance(second, Accepted)
+        assert rig.provider.sent_ids == ["b"]
+
+
+async def test_a_slot_that_comes_late_is_burnt_and_the_request_is_sent_in_the_next() -> None:
+    async with running(Rig(rate=10)) as rig:
+        rig.limiter.grants = [Slots((-1.0,))]  # due a second ago
+        outcome = await rig.dispatch.send(request("a"))
+
+        assert isinstance(outcome, Accepted)
+        assert len(rig.events.named("slot.burnt")) == 1
+        assert len(rig.limiter.asked) == 2
+
+
+async def test_nothing_is_called_while_the_limiter_is_away_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.dispatch._LIMITER_PAUSE_S", 0.0)
+    async with running(Rig()) as rig:
+        rig.limiter.grants = [LimiterUnavailable("gone"), LimiterUnavailable("gone")]
+        rig.limiter.admissions = [LimiterUnavailable("gone")]
+        outcome = await rig.dispatch.send(request("a"))
+
+        assert isinstance(outcome, Accepted)
+        assert rig.provider.sent_ids == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "refunded"),
+    [
+        (Reply(200, "MOBILE_NUMBER_ILLEGAL"), True),
+        (Reply(200, "QPS_LIMIT_CONTROL"), True),
+        (Reply(200, "AMOUNT_NOT_ENOUGH"), True),
+        (Fault.NOT_REACHED, True),
+        (Reply(200, "SYSTEM_ERROR"), False),
+        (Fault.TIMEOUT, False),
+        (Reply(200, "A_CODE_FROM_THE_FUTURE"), False),
+    ],
+)
+async def test_only_what_was_certainly_not_sent_gives_its_count_back(answer: Reply | Fault, refunded: bool) -> None:
+    async with running(Rig()) as rig:
+        rig.provider.answers["a"] = answer
+        outcome = await rig.dispatch.send(request("a"))
+
+        assert isinstance(outcome, Failed)
+        assert rig.limiter.refunded == ([Admitted("a")] if refunded else [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "lesson"),
+    [
+        (
+            Reply(400, "Throttling.User", from_gateway=True, retry_after=timedelta(seconds=0.3)),
+            ("throttled", (Operation.GLOBE, 0.3)),
+        ),
+        (Reply(200, "AMOUNT_NOT_ENOUGH"), ("hold", "AMOUNT_NOT_ENOUGH")),
+        (Reply(200, "ALERT_LIMIT_DAY"), ("hold", "ALERT_LIMIT_DAY")),
+        (Reply(200, "OK"), ("lift", None)),
+    ],
+)
+async def test_what_a_call_teaches_is_told_to_the_limiter(answer: Reply, lesson: tuple[str, Any]) -> None:
+    async with running(Rig()) as rig:
+        rig.provider.answers["a"] = answer
+        await rig.dispatch.send(request("a"))
+
+        assert rig.limiter.taught == [lesson]
+
+
+async def test_an_unlisted_code_raises_an_alarm() -> None:
+    async with running(Rig()) as rig:
+        rig.provider.answers["a"] = Reply(200, "A_CODE_FROM_THE_FUTURE")
+        outcome = await rig.dispatch.send(request("a"))
+
+        assert isinstance(outcome, Failed)
+        assert outcome.row.error_class is ErrorClass.UNKNOWN
+        assert rig.events.named("provider.unlisted_code") == [{"code": "A_CODE_FROM_THE_FUTURE"}]
+
+
+async def test_an_expired_request_costs_no_call() -> None:
+    async with running(Rig()) as rig:
+        rig.clock.advance(timedelta(minutes=5))
+        outcome = await rig.dispatch.send(request("a"))
+
+        assert isinstance(outcome, Failed)
+        assert outcome.row.error_class is ErrorClass.EXPIRED
+        assert rig.limiter.asked == []
+
+
+async def test_a_request_whose_time_has_not_come_is_not_called() -> None:
+    async with running(Rig()) as rig:
+        later = NOW + timedelta(minutes=1)
+
+        assert await rig.dispatch.send(request("a", not_before=later)) == Early(later)
+        assert rig.provider.sent == []
+
+
+async def test_a_request_whose_deadline_passes_while_it_waits_leaves_unsent() -> None:
+    async with running(Rig()) as rig:
+        rig.limiter.open.clear()
+        (sending,) = rig.send(request("a"))
+        await turns(lambda: bool(rig.limiter.asked))
+        rig.clock.advance(timedelta(minutes=5))
+        await rig.dispatch.sweep()
+        outcome = await sending
+
+        assert isinstance(outcome, Failed)
+        assert outcome.row.error_class is ErrorClass.EXPIRED
+        assert rig.provider.sent == []
+
+
+async def test_a_request_that_waits_too_long_is_given_back() -> None:
+    async with running(Rig(patience=timedelta(0))) as rig:
+        rig.limiter.open.clear()
+        (sending,) = rig.send(request("a"))
+        await turns(lambda: bool(rig.limiter.asked))
+        await rig.dispatch.sweep()
+
+        assert await sending == Unserved("no slot came in time")
+
+
+async def test_draining_finishes_the_calls_in_flight_and_gives_the_rest_back() -> None:
+    async with running(Rig(concurrency=1)) as rig:
+        rig.provider.open.clear()
+        in_flight, waiting = rig.send(request("a"), request("b"))
+        await turns(lambda: rig.provider.sent_ids == ["a"])
+        draining = asyncio.create_task(rig.dispatch.drain())
+
+        assert await waiting == Unserved("the worker is draining")
+        assert await rig.dispatch.send(request("c")) == Unserved("the worker is draining")
+        rig.provider.open.set()
+        await draining
+        assert isinstance(await in_flight, Accepted)
+        assert rig.provider.sent_ids == ["a"]
+
+
+async def test_an_error_of_our_own_reaches_the_delivery_it_belongs_to() -> None:
+    async with running(Rig()) as rig:
+        rig.provider.answers["a"] = ZeroDivisionError("ours")
+        with pytest.raises(ZeroDivisionError):
+            await rig.dispatch.send(request("a"))
+
+        assert isinstance(await rig.dispatch.send(request("b")), Accepted)
+
+
+async def test_a_cancelled_delivery_is_not_called() -> None:
+    async with running(Rig()) as rig:
+        rig.limiter.open.clear()
+        gone, stays = rig.send(request("a"), request("b"))
+        await turns(lambda: bool(rig.limiter.asked))
+        gone.cancel()
+        await asyncio.wait([gone])
+        rig.limiter.open.set()
+        await stays
+
+        assert rig.provider.sent_ids == ["b"]
+
+
+async def test_no_more_calls_are_in_flight_than_allowed() -> None:
+    async with running(Rig(concurrency=3)) as rig:
+        rig.provider.open.clear()
+        sending = rig.send(*(request(str(number)) for number in range(10)))
+        await turns(lambda: len(rig.provider.sent) == 3)
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+        assert len(rig.provider.sent) == 3
+        rig.provider.open.set()
+        await asyncio.gather(*sending)
+        assert len(rig.provider.sent) == 10

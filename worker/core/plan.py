@@ -1,0 +1,51 @@
+"""What goes into which call: the dispatcher's choices as pure functions."""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Final
+
+from worker.core.lane import Lane
+from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Scope, Unserved
+
+#: Seconds of quota that one worker books ahead in one go: at high rates this, not one call to Redis per message.
+LEASE_S: Final = 0.02
+#: Slots booked in one go when the quota has no limit: only the account's hold is looked at then.
+UNLIMITED_LEASE: Final = 64
+
+#: Classes after which the provider may still have counted the message against its limits.
+_MAY_HAVE_COUNTED: Final = frozenset({ErrorClass.UNKNOWN, ErrorClass.TRANSIENT, ErrorClass.QUERY})
+
+
+def lane_for(slot_lane: Lane, waiting: Mapping[Lane, int], *, floor: bool) -> Lane | None:
+    """The lane whose request takes a slot that is due; None when nobody waits.
+
+    The most urgent lane does, whoever booked the slot. A slot of a lane's guaranteed share is for that lane first:
+    otherwise an endless stream of urgent requests would take every slot that was meant to keep the others alive.
+    """
+    if floor and waiting.get(slot_lane):
+        return slot_lane
+    return next((lane for lane in Lane if waiting.get(lane)), None)
+
+
+def lease(rate: int, unbooked: int) -> int:
+    """How many slots to ask for when *unbooked* requests have none yet, at *rate* calls per second (0: no limit)."""
+    most = UNLIMITED_LEASE if rate == 0 else ceil(rate * LEASE_S)
+    return max(1, min(unbooked, most))
+
+
+def is_refundable(outcome: Outcome) -> bool:
+    """Whether the request was certainly not sent, so that the recipient's windows get their count back."""
+    match outcome:
+        case Failed():
+            return not outcome.called or outcome.row.error_class not in _MAY_HAVE_COUNTED
+        case Closed() | Early() | Unserved():
+            return True
+        case Accepted():
+            return False
+
+
+def holds_account(outcome: Outcome) -> bool:
+    """Whether *outcome* says that nothing of the account can succeed now."""
+    if not isinstance(outcome, Failed) or outcome.row.scope is not Scope.ACCOUNT:
+        return False
+    return outcome.row.error_class in {ErrorClass.ACCOUNT, ErrorClass.LIMITED}

@@ -1,0 +1,258 @@
+"""The only place that sees several requests at once: who gets the next slot of the quota.
+
+Token first, then message. For each operation and lane a pump books slots of the shared quota, as many as requests
+wait. When a slot is due the most urgent waiting request takes it, so an OTP that arrives now overtakes everything that
+waits. A slot that is used later than the quota's guard would break the promise of N calls in any second: it is dropped
+and another is booked. Admission comes right before the call; a refused recipient leaves its slot to the next request.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from worker.core.catalog import Catalog
+from worker.core.decide import too_soon_or_late
+from worker.core.decode import Request
+from worker.core.lane import Lane
+from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Unserved
+from worker.core.plan import holds_account, is_refundable, lease
+from worker.core.quota import Held, Operation, Quota, Slots, Turn
+from worker.core.record import call_fields
+from worker.errors import LimiterUnavailable
+from worker.ports import Events, Limiter, Provider
+from worker.waiting import Slot, Waiting, WaitingRoom
+
+#: Pause of a pump after the limiter failed; it sends nothing meanwhile.
+_LIMITER_PAUSE_S: Final = 0.5
+#: How often the waiting requests are looked through for those whose time is over.
+_SWEEP_S: Final = 1.0
+#: A held pump asks again at least this often: somebody else may have lifted the hold.
+_HELD_LOOK_S: Final = 2.0
+_LEAVING: Final = Unserved("the worker is draining")
+
+
+class Dispatch:
+    """Sends requests within the limits, most urgent first."""
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        provider: Provider,
+        catalog: Catalog,
+        events: Events,
+        *,
+        quotas: Mapping[Operation, Quota],
+        concurrency: int,
+        patience: timedelta,
+        now: Callable[[], datetime],
+    ) -> None:
+        """At most *concurrency* calls are in flight; a request that waited for *patience* is given back."""
+        self._limiter = limiter
+        self._provider = provider
+        self._catalog = catalog
+        self._events = events
+        self._quotas = quotas
+        self._free = concurrency
+        self._patience_s = patience.total_seconds()
+        self._now = now
+        self._room = WaitingRoom()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._draining = False
+
+    async def run(self) -> None:
+        """Pump until cancelled."""
+        async with asyncio.TaskGroup() as pumps:
+            for operation, lane in self._room.lines:
+                pumps.create_task(self._pump(operation, lane), name=f"pump {operation.value} {lane.value}")
+            pumps.create_task(self._sweep_forever(), name="sweep")
+
+    async def send(self, request: Request) -> Outcome:
+        """Wait for a slot and make the call; the outcome is a value, whatever happens to the call."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        if self._draining:
+            return _LEAVING
+        waiting = Waiting(request, self._loop.time(), self._loop.create_future())
+        self._room.join(waiting)
+        return await waiting.outcome
+
+    def waiting(self) -> Mapping[Lane, int]:
+        """How many requests wait for a slot, per lane."""
+        return self._room.count()
+
+    async def drain(self) -> None:
+        """Give back what waits, and wait for the calls in flight."""
+        self._draining = True
+        for waiting in self._room:
+            if self._room.remove(waiting):
+                await self._leave(waiting, _LEAVING)
+        while self._calls:
+            await asyncio.wait(self._calls)
+
+    def _refusal(self, request: Request) -> Failed | Early | None:
+        verdict = too_soon_or_late(request, self._now())
+        if verdict is ErrorClass.EXPIRED:
+            return self._catalog.failed("local.expired", called=False)
+        return verdict if isinstance(verdict, Early) else None
+
+    # -- booking slots ------------------------------------------------------------------------------------------
+
+    async def _pump(self, operation: Operation, lane: Lane) -> None:
+        line = self._room.lines[operation, lane]
+        rate = self._quotas[operation].rate
+        while True:
+            line.wake.clear()
+            if line.unbooked <= 0 or self._free <= 0:
+                await line.wake.wait()
+                continue
+            want = lease(rate, min(line.unbooked, self._free))
+            try:
+                grant = await self._limiter.grant(operation, lane, want)
+            except LimiterUnavailable:
+                await asyncio.sleep(_LIMITER_PAUSE_S)
+                continue
+            match grant:
+                case Slots():
+                    self._book(operation, lane, grant)
+                case Turn(after_s):
+                    await asyncio.sleep(after_s)
+                case Held(after_s, _):
+                    await asyncio.sleep(min(after_s, _HELD_LOOK_S))
+
+    def _book(self, operation: Operation, lane: Lane, slots: Slots) -> None:
+        """Waits count from the arrival of the answer: that is never early."""
+        answered = self._loop.time()
+        for wait_s in slots.waits_s:
+            slot = Slot(operation, lane, answered + wait_s, slots.floor, slots.probe)
+            self._room.lines[operation, lane].booked += 1
+            self._free -= 1
+            if wait_s <= 0:
+                self._due(slot)
+            else:
+                self._loop.call_at(slot.due, self._due, slot)
+
+    # -- using them ---------------------------------------------------------------------------------------------
+
+    def _due(self, slot: Slot) -> None:
+        """Hand *slot* to whoever should have it; at once, so that nobody books another for the same request."""
+        self._room.lines[slot.operation, slot.lane].booked -= 1
+        waiting = self._next(slot)
+        if waiting is None:
+            self._free += 1
+            self._room.wake()
+            return
+        call = self._loop.create_task(self._use(slot, waiting), name=f"call {slot.operation.value}")
+        self._calls.add(call)
+        call.add_done_callback(self._ended)
+
+    def _ended(self, call: "asyncio.Task[None]") -> None:
+        self._calls.discard(call)
+        self._free += 1
+        self._room.wake()
+
+    def _next(self, slot: Slot) -> Waiting | None:
+        if self._is_stale(slot):
+            self._events.emit("slot.burnt", operation=slot.operation.value)
+            return None
+        return self._room.take(slot)
+
+    async def _use(self, slot: Slot, first: Waiting) -> None:
+        """Give *slot* to *first*, or if it may not be called to the next best, as long as the slot is fresh."""
+        waiting: Waiting | None = first
+        while waiting is not None:
+            try:
+                if await self._serve(waiting, slot):
+                    return
+            except LimiterUnavailable:
+                await self._put_back(waiting)
+                return
+            except Exception as error:  # noqa: BLE001 - it belongs to the delivery that waits for the outcome
+                waiting.fail(error)
+                return
+            waiting = self._next(slot)
+
+    async def _serve(self, waiting: Waiting, slot: Slot) -> bool:
+        """Admit and call; False when *waiting* did not use the slot."""
+        refusal = self._refusal(waiting.request)
+        if refusal is not None:
+            await self._leave(waiting, refusal)
+            return False
+        if waiting.admitted is None:
+            admission = await self._limiter.admit(waiting.request)
+            if isinstance(admission, Closed):
+                waiting.resolve(admission)
+                return False
+            waiting.admitted = admission
+        if self._is_stale(slot):
+            await self._put_back(waiting)
+            return False
+        await self._call(waiting, slot)
+        return True
+
+    def _is_stale(self, slot: Slot) -> bool:
+        quota = self._quotas[slot.operation]
+        late_s = self._loop.time() - slot.due
+        return quota.rate > 0 and not slot.probe and late_s > quota.guard.total_seconds()
+
+    async def _put_back(self, waiting: Waiting) -> None:
+        if self._draining:
+            await self._leave(waiting, _LEAVING)
+        else:
+            self._room.join(waiting, at_the_front=True)
+
+    async def _call(self, waiting: Waiting, slot: Slot) -> None:
+        request, began = waiting.request, self._loop.time()
+        validity_s = int((request.deadline - self._now()).total_seconds())
+        answer = await self._provider.send(request, max(validity_s, 1))
+        outcome = self._catalog.classify(answer)
+        self._events.emit(
+            "provider.called",
+            operation=slot.operation.value,
+            lane=request.lane.value,
+            duration_s=self._loop.time() - began,
+            lateness_s=max(began - slot.due, 0.0),
+            **call_fields(outcome),
+        )
+        with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
+            await self._teach(slot, outcome)
+        await self._leave(waiting, outcome)
+
+    async def _teach(self, slot: Slot, outcome: Accepted | Failed) -> None:
+        """What the outcome means for everybody else's calls."""
+        if isinstance(outcome, Accepted):
+            await self._limiter.lift()
+        elif outcome.row.error_class is ErrorClass.THROTTLED:
+            retry_after_s = outcome.retry_after.total_seconds() if outcome.retry_after else None
+            await self._limiter.throttled(slot.operation, retry_after_s)
+        elif holds_account(outcome):
+            self._events.emit("hold.set", code=outcome.code, remedy=outcome.row.remedy)
+            await self._limiter.hold(outcome.code)
+        elif outcome.row.code == "local.unlisted":
+            self._events.emit("provider.unlisted_code", code=outcome.code)
+
+    async def _leave(self, waiting: Waiting, outcome: Outcome) -> None:
+        """Let *waiting* go, giving the recipient's windows their count back when nothing was sent."""
+        if waiting.admitted is not None and is_refundable(outcome):
+            with suppress(LimiterUnavailable):  # then one message too few for this recipient, never one too many
+                await self._limiter.refund(waiting.admitted)
+        waiting.resolve(outcome)
+
+    # -- looking after those who wait ---------------------------------------------------------------------------
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Let go of those whose deadline passed, and of those that waited too long to stay unacknowledged."""
+        for waiting in self._room:
+            outcome: Outcome | None = self._refusal(waiting.request)
+            if outcome is None and self._loop.time() - waiting.since > self._patience_s:
+                outcome = Unserved("no slot came in time")
+            if outcome is not None and self._room.remove(waiting):
+                await self._leave(waiting, outcome)

@@ -1,0 +1,114 @@
+"""The way of one message, from its delivery to its settlement. Events leave from here.
+
+    receive   broker/consumer.py   AMQP frames           -> Delivery
+    decode    core/decode.py       bytes, headers        -> Request | Malformed
+    send      dispatch.py          lane, quota, windows, the call, its classification -> Outcome
+    decide    core/decide.py       Request, Outcome, policy, now, jitter -> Disposition
+    wrap      core/envelope.py     Disposition           -> Outgoing | None
+    settle    broker/settle.py     confirmed publish, then ack
+
+If the process dies on any line, the delivery is unacknowledged and the broker delivers it again.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from worker.core.catalog import Catalog
+from worker.core.decide import Policy, decide
+from worker.core.decode import Malformed, RawMessage, Request, decode
+from worker.core.disposition import Dead, Disposition, Reason
+from worker.core.envelope import outgoing
+from worker.core.history import Entry, History
+from worker.core.lane import Lane
+from worker.core.outcome import Outcome
+from worker.core.record import closing_fields
+from worker.core.topology import Topology
+from worker.errors import BrokerUnavailable, Unroutable
+from worker.ports import Delivery, Events, Settler
+
+
+class Sender(Protocol):
+    """What the pipeline knows of the dispatcher."""
+
+    async def send(self, request: Request) -> Outcome:
+        """Wait for a turn, call, and say what happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the operator chose: the constants of every decision."""
+
+    catalog: Catalog
+    topology: Topology
+    policy: Policy
+    #: The deadline of a request that gives none, counted from its publication.
+    lifetimes: Mapping[Lane, timedelta]
+    show_numbers: bool = False
+
+
+class Pipeline:
+    """Takes one delivery at a time from start to end; many run side by side and know nothing of each other."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        settler: Settler,
+        events: Events,
+        terms: Terms,
+        *,
+        now: Callable[[], datetime],
+        dice: Callable[[], float],
+    ) -> None:
+        """*dice* gives numbers in [0, 1)."""
+        self._sender = sender
+        self._settler = settler
+        self._events = events
+        self._terms = terms
+        self._now = now
+        self._dice = dice
+
+    async def receive(self, delivery: Delivery) -> None:
+        """Take *delivery* to its end; the broker has it again if this cannot be told to it."""
+        received = self._now()
+        request, disposition = await self._judge(delivery.raw, received)
+        settled = self._now()
+        try:
+            await self._settle(delivery, request, disposition, settled)
+        except (BrokerUnavailable, Unroutable) as error:
+            self._events.emit("delivery.unsettled", lane=delivery.raw.lane.value, kind=type(error).__name__)
+            return
+        fields = closing_fields(request, delivery.raw.lane, disposition, received, settled)
+        self._events.emit("delivery.settled", redelivered=delivery.redelivered, **fields)
+
+    async def _judge(self, raw: RawMessage, now: datetime) -> tuple[Request | Malformed, Disposition]:
+        request: Request | Malformed = Malformed("it could not be decoded")
+        try:
+            request = decode(raw, self._terms.lifetimes, now)
+            if isinstance(request, Malformed):
+                row = self._terms.catalog.local("local.malformed")
+                return request, Dead(Reason(row.error_class, row.code, request.reason, row.remedy), History())
+            outcome = await self._sender.send(request)
+            return request, decide(request, outcome, self._terms.policy, self._now(), self._dice())
+        except Exception as error:  # noqa: BLE001 - our own bug must cost this request alone, and be told
+            return request, self._internal(request, error)
+
+    def _internal(self, request: Request | Malformed, error: Exception) -> Dead:
+        error_id = uuid.uuid4().hex
+        self._events.emit("pipeline.failed", error_id=error_id, exception=type(error).__name__, error=error)
+        row = self._terms.catalog.local("local.internal")
+        reason = Reason(row.error_class, row.code, f"{type(error).__name__}, error report {error_id}", row.remedy)
+        history = request.history if isinstance(request, Request) else History()
+        return Dead(reason, history.noted(Entry(self._now(), row.code, row.error_class)))
+
+    async def _settle(
+        self, delivery: Delivery, request: Request | Malformed, disposition: Disposition, now: datetime
+    ) -> None:
+        terms = self._terms
+        message = outgoing(delivery.raw, request, disposition, terms.topology, now, show_numbers=terms.show_numbers)
+        if message is None:
+            await self._settler.give_back(delivery)
+        else:
+            await self._settler.hand_over(delivery, message)

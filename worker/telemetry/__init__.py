@@ -1,0 +1,1 @@
+"""Where everything worth knowing goes: logs, metrics, Sentry, health. It observes and never decides."""

@@ -1,0 +1,94 @@
+"""Every event that this program tells, in one table; code names them through ``ports.Events.emit``.
+
+Rules of this file. A name is ``<what>.<happened>``. Fields are closed sets, and none may hold a phone number or the
+text of a message; ``request_id`` is the publisher's own name for a request and may be told. Fields that end in ``_s``
+are seconds. ``error`` is an exception object: its type and place are told, its text never, because it may quote
+anything. One line per delivery is info; what happens once per call is debug.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from worker.telemetry.event import Event, Level
+
+_DEBUG, _INFO, _WARNING, _ERROR = Level
+
+
+def _event(name: str, level: Level, sentence: str, *fields: str, reported: bool = False) -> Event:
+    return Event(name, level, sentence, frozenset(fields), reported)
+
+
+_TABLE: Final = (
+    # -- the process
+    _event("worker.started", _INFO, "The worker takes messages.", "version", "lanes", "settings", "pid", "duration_s"),
+    _event("worker.draining", _INFO, "Intake has stopped; what is in hand is finished.", "signal", "in_hand"),
+    _event("worker.stopped", _INFO, "The worker has left.", "exit_code", "in_hand", "duration_s"),
+    _event("worker.second_signal", _WARNING, "A second signal: leaving at once; what is in hand comes again.", "signal"),
+    # -- the broker; role is consume or publish
+    _event("broker.connected", _INFO, "RabbitMQ is connected.", "role", "version", "duration_s"),
+    _event("broker.lost", _WARNING, "The connection to RabbitMQ broke; it is tried again.", "role", "kind", "error"),
+    _event("broker.blocked", _WARNING, "RabbitMQ takes no publishes: an alarm of memory or disk.", "role", "reason"),
+    _event("broker.unblocked", _INFO, "RabbitMQ takes publishes again.", "role", "duration_s"),
+    _event("broker.declared", _INFO, "The topology is declared.", "namespace", "queues", "exchanges", "duration_s"),
+    _event(
+        "broker.unconfirmed",
+        _WARNING,
+        "RabbitMQ did not confirm a publish in time; the delivery is not acknowledged and comes again.",
+        *("lane", "request_id", "kind", "duration_s", "error"),
+    ),
+    # -- the limiter
+    _event("limiter.available", _INFO, "Redis answers; sending may go on.", "duration_s"),
+    _event("limiter.unavailable", _ERROR, "Redis cannot be used: nothing is sent until it answers.", "kind", "error"),
+    _event("limiter.epoch", _ERROR, "Redis was emptied: counts begin again, cautiously.", "epoch"),
+    _event(
+        "limiter.throttled",
+        _WARNING,
+        "The provider throttled a call; the shared bucket slows down.",
+        *("operation", "rate", "retry_after_s"),
+    ),
+    # -- the account's hold
+    _event("hold.set", _ERROR, "The account cannot send: messages wait.", "code", "remedy", "probe_in_s", reported=True),
+    _event("hold.lifted", _INFO, "The account can send again.", "code", "duration_s"),
+    _event("hold.probe", _INFO, "One call tests whether the hold can be lifted.", "code", "probes", "operation"),
+    # -- the provider
+    _event(
+        "provider.called",
+        _DEBUG,
+        "A call was made.",
+        *("operation", "lane", "code", "error_class", "duration_s", "lateness_s"),
+    ),
+    _event("provider.unlisted_code", _ERROR, "The catalogue does not list this code.", "code", reported=True),
+    _event("provider.credentials_refreshed", _INFO, "New credentials are in use.", "kind", "expires_in_s"),
+    _event("provider.credentials_failed", _ERROR, "No credentials could be had.", "kind", "error"),
+    _event("slot.burnt", _DEBUG, "A slot of the quota was not used in time.", "operation", "lane"),
+    _event("slot.unused", _DEBUG, "A slot of the quota found nobody waiting.", "operation", "lane"),
+    # -- one delivery
+    _event(
+        "delivery.settled",
+        _INFO,
+        "The closing line of a delivery.",
+        *("lane", "request_id", "disposition", "error_class", "code", "attempt", "retries", "delay_s", "reason"),
+        # First publication to this reception; reception to its turn; the call; reception to the acknowledgement.
+        *("queued_s", "waited_s", "call_s", "total_s"),
+        *("redelivered", "segments", "message_id"),
+    ),
+    _event(
+        "delivery.unsettled",
+        _WARNING,
+        "A delivery could not be settled; it comes again, and what was sent may be sent twice.",
+        *("lane", "request_id", "kind", "error"),
+    ),
+    _event(
+        "pipeline.failed",
+        _ERROR,
+        "This program failed on a request, which is dead-lettered as internal.",
+        *("error_id", "exception", "error", "lane", "request_id"),
+        reported=True,
+    ),
+    # -- telemetry itself
+    _event("library.logged", _WARNING, "A library had something to say.", "logger", "text", "error"),
+    _event("telemetry.failed", _ERROR, "An event could not be told; said once per kind.", "sink", "kind", "about"),
+)
+
+#: Every event, by name.
+EVENTS: Final[Mapping[str, Event]] = {event.name: event for event in _TABLE}

@@ -1,0 +1,54 @@
+"""From the configuration to the values that the core decides with."""
+
+from collections.abc import Mapping
+
+from worker.core.backoff import Backoff
+from worker.core.catalog import catalog
+from worker.core.decide import Policy
+from worker.core.lane import Lane
+from worker.core.quota import Cap, Operation, Quota, Window
+from worker.core.topology import Bounds, Topology
+from worker.pipeline import Terms
+from worker.settings import Settings
+
+
+def topology_of(settings: Settings) -> Topology:
+    """The broker's topology."""
+    return Topology(settings.broker.namespace, Bounds(settings.outcomes.length, settings.outcomes.age))
+
+
+def terms_of(settings: Settings) -> Terms:
+    """The constants of every decision."""
+    lanes = {lane: settings.lanes.of(lane) for lane in Lane}
+    return Terms(
+        catalog=catalog().overridden(settings.catalog.classes),
+        topology=topology_of(settings),
+        policy=Policy(
+            Backoff(settings.retry.first, settings.retry.ceiling),
+            {lane: section.resends for lane, section in lanes.items()},
+        ),
+        lifetimes={lane: section.lifetime for lane, section in lanes.items()},
+        show_numbers=settings.outcomes.show_numbers,
+    )
+
+
+def quotas_of(settings: Settings) -> Mapping[Operation, Quota]:
+    """The quota of each operation; a lane's floor is its share of the rate."""
+    rates = {
+        Operation.GLOBE: settings.quota.send_message_to_globe,
+        Operation.TEMPLATE: settings.quota.send_message_with_template,
+    }
+    return {
+        operation: Quota(rate, settings.quota.guard, {lane: rate * settings.lanes.of(lane).floor for lane in Lane})
+        for operation, rate in rates.items()
+    }
+
+
+def windows_of(settings: Settings) -> tuple[Window, ...]:
+    """The windows of every recipient."""
+    return tuple(Window(one.limit, one.period, frozenset(one.lanes)) for one in settings.limits.recipient)
+
+
+def caps_of(settings: Settings) -> tuple[Cap, ...]:
+    """The caps per country and account."""
+    return tuple(Cap(one.limit, one.period, one.prefix) for one in settings.limits.caps)
