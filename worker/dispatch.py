@@ -158,7 +158,10 @@ class Dispatch:
         if self._is_stale(slot):
             self._events.emit("slot.burnt", operation=slot.operation.value)
             return None
-        return self._room.take(slot)
+        waiting = self._room.take(slot)
+        if waiting is None:
+            self._events.emit("slot.unused", operation=slot.operation.value)
+        return waiting
 
     async def _use(self, slot: Slot, first: Waiting) -> None:
         """Give *slot* to *first*, or if it may not be called to the next best, as long as the slot is fresh."""

@@ -7,9 +7,9 @@ section, nobody gets all of it.
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass, Period
@@ -24,9 +24,64 @@ def _duration(value: Any) -> Any:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a number and a unit, one of ms, s, m, h, d: for example 30s")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError("is longer than any length of time that can be reckoned with") from None
 
 
+def written(duration: timedelta) -> str:
+    """*duration* as it is written in the configuration, in the largest unit that divides it.
+
+    >>> written(timedelta(seconds=90))
+    '90s'
+    """
+    for unit, seconds in reversed(_UNITS.items()):
+        if duration and not duration % timedelta(seconds=seconds):
+            return f"{duration // timedelta(seconds=seconds)}{unit}"
+    return f"{duration / timedelta(milliseconds=1):.3f}ms" if duration else "0s"
+
+
+def _url(*schemes: str) -> AfterValidator:
+    """The sentence does not quote the value: it may hold a password."""
+
+    def check(value: SecretStr) -> SecretStr:
+        scheme, _, rest = value.get_secret_value().partition("://")
+        if scheme not in schemes or not rest:
+            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _matches(pattern: str, sentence: str) -> AfterValidator:
+    """A sentence says what is allowed better than a pattern does."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(sentence)
+        return value
+
+    return AfterValidator(check)
+
+
+def _period(value: Any) -> Any:
+    if isinstance(value, Period):
+        return value
+    if isinstance(value, str) and value in set(Period):
+        return Period(value)
+    length = _duration(value) if isinstance(value, timedelta) or _DURATION.fullmatch(str(value)) else timedelta(0)
+    if length <= timedelta(0):
+        raise ValueError("must be day, month, or a number above zero and a unit, one of ms, s, m, h, d: for example 1h")
+    return length
+
+
+#: The first part of every name on a server.
+Namespace = Annotated[
+    str, _matches(r"[a-z][a-z0-9-]{0,31}", "must be up to 32 of a-z, 0-9 and -, beginning with a letter")
+]
+#: A whole number; true and 1.0 are none.
+Whole = Annotated[int, Field(strict=True)]
 #: A length of time, written as a number and a unit.
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
@@ -41,8 +96,8 @@ class Section(BaseModel):
 class BrokerSettings(Section):
     """RabbitMQ."""
 
-    url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
-    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "sms"
+    url: Annotated[SecretStr, _url("amqp", "amqps")] = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    namespace: Namespace = "sms"
     heartbeat: PositiveDuration = timedelta(seconds=10)
     connect_timeout: PositiveDuration = timedelta(seconds=10)
     publish_timeout: PositiveDuration = timedelta(seconds=15)
@@ -53,8 +108,8 @@ class BrokerSettings(Section):
 class RedisSettings(Section):
     """Redis."""
 
-    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "sms"
+    url: Annotated[SecretStr, _url("redis", "rediss", "unix")] = SecretStr("redis://127.0.0.1:6379/0")
+    namespace: Namespace = "sms"
     timeout: PositiveDuration = timedelta(milliseconds=500)
     connect_timeout: PositiveDuration = timedelta(seconds=1)
 
@@ -62,11 +117,13 @@ class RedisSettings(Section):
 class ProviderSettings(Section):
     """The provider's API."""
 
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]+/?$")] = "https://dysmsapi.ap-southeast-1.aliyuncs.com"
+    endpoint: Annotated[
+        str, _matches(r"https?://[^/\s@]+/?", "must be https:// or http:// and a host, with neither user nor path")
+    ] = "https://dysmsapi.ap-southeast-1.aliyuncs.com"
     connect_timeout: PositiveDuration = timedelta(seconds=3)
     read_timeout: PositiveDuration = timedelta(seconds=10)
     keepalive: PositiveDuration = timedelta(seconds=15)
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
+    concurrency: Annotated[Whole, Field(ge=1, le=10_000)] = 200
     channel_id: str | None = None
     access_key_id: str | None = None
     access_key_secret: SecretStr | None = None
@@ -76,24 +133,26 @@ class ProviderSettings(Section):
     def _key_is_whole(self) -> "ProviderSettings":
         if (self.access_key_id is None) != (self.access_key_secret is None):
             raise ValueError("give access_key_id and access_key_secret together, or neither")
+        if self.security_token is not None and self.access_key_id is None:
+            raise ValueError("security_token belongs to an access key: give access_key_id and access_key_secret too")
         return self
 
 
 class QuotaSettings(Section):
     """Calls per second, shared by all workers."""
 
-    send_message_to_globe: Annotated[int, Field(ge=0, le=4000)] = 30
-    send_message_with_template: Annotated[int, Field(ge=0, le=4000)] = 30
+    send_message_to_globe: Annotated[Whole, Field(ge=0, le=4000)] = 30
+    send_message_with_template: Annotated[Whole, Field(ge=0, le=4000)] = 30
     guard: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(milliseconds=500))] = timedelta(milliseconds=10)
 
 
 class LaneSettings(Section):
     """One lane."""
 
-    prefetch: Annotated[int, Field(ge=1, le=2000)]
-    floor: Annotated[float, Field(ge=0, le=1)]
+    prefetch: Annotated[Whole, Field(ge=1, le=2000)]
+    floor: Annotated[float, Field(strict=True, ge=0, le=1)]
     lifetime: PositiveDuration
-    resends: Annotated[int, Field(ge=0, le=10)]
+    resends: Annotated[Whole, Field(ge=0, le=10)]
 
 
 class LanesSettings(Section):
@@ -108,21 +167,27 @@ class LanesSettings(Section):
         section: LaneSettings = getattr(self, lane.value)
         return section
 
+    @model_validator(mode="after")
+    def _floors_fit(self) -> "LanesSettings":
+        if sum(self.of(lane).floor for lane in Lane) > 1:
+            raise ValueError("the floors of all lanes together must be at most 1, the whole quota")
+        return self
+
 
 class WindowSettings(Section):
     """At most *limit* messages to one recipient in *period*."""
 
-    limit: Annotated[int, Field(ge=1, le=1000)]
-    period: Period | PositiveDuration
+    limit: Annotated[Whole, Field(ge=1, le=1000)]
+    period: Annotated[Period | timedelta, BeforeValidator(_period)]
     lanes: Annotated[tuple[Lane, ...], Field(min_length=1)] = tuple(Lane)
 
 
 class CapSettings(Section):
     """At most *limit* messages in a calendar period, of the account or to the numbers that begin with *prefix*."""
 
-    limit: Annotated[int, Field(ge=1)]
+    limit: Annotated[Whole, Field(ge=1)]
     period: Period
-    prefix: Annotated[str, Field(pattern=r"^[0-9]{0,15}$")] = ""
+    prefix: Annotated[str, _matches(r"[0-9]{0,15}", "must be digits: the beginning of the numbers, as 852")] = ""
 
 
 class LimitsSettings(Section):
@@ -143,6 +208,12 @@ class RetrySettings(Section):
     first: PositiveDuration = timedelta(seconds=5)
     ceiling: PositiveDuration = timedelta(minutes=10)
 
+    @model_validator(mode="after")
+    def _grows(self) -> "RetrySettings":
+        if self.first > self.ceiling:
+            raise ValueError("first must not be longer than ceiling")
+        return self
+
 
 class HoldSettings(Section):
     """How an account that cannot send is tried again."""
@@ -150,19 +221,26 @@ class HoldSettings(Section):
     first_probe: PositiveDuration = timedelta(seconds=5)
     slowest_probe: PositiveDuration = timedelta(minutes=2)
 
+    @model_validator(mode="after")
+    def _grows(self) -> "HoldSettings":
+        if self.first_probe > self.slowest_probe:
+            raise ValueError("first_probe must not be longer than slowest_probe")
+        return self
+
 
 class WorkerSettings(Section):
     """The process."""
 
     lanes: Annotated[tuple[Lane, ...], Field(min_length=1)] = tuple(Lane)
     grace: PositiveDuration = timedelta(seconds=25)
-    patience: PositiveDuration = timedelta(minutes=10)
+    # The broker closes a channel whose oldest delivery is half an hour old.
+    patience: Annotated[PositiveDuration, Field(le=timedelta(minutes=20))] = timedelta(minutes=10)
 
 
 class OutcomesSettings(Section):
     """The outcome events on ``<namespace>.done``."""
 
-    length: Annotated[int, Field(ge=1)] = 1_000_000
+    length: Annotated[Whole, Field(ge=1)] = 1_000_000
     age: PositiveDuration = timedelta(days=7)
     show_numbers: bool = False
 
@@ -178,20 +256,20 @@ class HttpSettings(Section):
 
     enabled: bool = True
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 9464
+    port: Annotated[Whole, Field(ge=0, le=65_535)] = 9464
 
 
 class LogSettings(Section):
     """Logs."""
 
-    level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"
-    format: Annotated[str, Field(pattern=r"^(json|console)$")] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
 
 
 class SentrySettings(Section):
     """Sentry."""
 
-    dsn: SecretStr | None = None
+    dsn: Annotated[SecretStr, _url("https", "http")] | None = None
     environment: str = "production"
 
 

@@ -45,7 +45,8 @@ class Catalog:
     def overridden(self, classes: Mapping[str, ErrorClass]) -> Self:
         """The catalogue with the operator's own class for some codes; an unlisted code gains a row."""
         rows = dict(self.rows)
-        for code, error_class in classes.items():
+        for written, error_class in classes.items():
+            code = _without_old_prefix(written)
             found = self.find(code, _BUSINESS)
             row = replace(found, code=code) if found else replace(self.local("local.unlisted"), code=code)
             table = found.table if found else Table.API
@@ -54,8 +55,7 @@ class Catalog:
 
     def find(self, code: str, tables: Iterable[Table]) -> Row | None:
         """The row of *code* in the first of *tables* that has it; the longest pattern matches last."""
-        for prefix in _OLD_PREFIXES:
-            code = code.removeprefix(prefix)
+        code = _without_old_prefix(code)
         for table in tables:
             if row := self.rows.get((table, code)):
                 return row
@@ -76,7 +76,7 @@ class Catalog:
         row = self.find(answer.code, _GATEWAY if answer.from_gateway else _BUSINESS)
         if row is None or row.error_class is ErrorClass.ACCEPTED:
             row = self.local("local.unlisted")
-        code = answer.code if len(answer.code) <= _LONGEST_CODE and answer.code.isprintable() else row.code
+        code = answer.code if _is_word(answer.code) else row.code
         return Failed(row, called=True, code=code, request_id=answer.request_id, retry_after=answer.retry_after)
 
     def failed(self, local_code: str, *, called: bool, detail: str | None = None) -> Failed:
@@ -97,7 +97,8 @@ class Catalog:
                 local = "local.refused_by_proxy"
             case _:
                 local = "local.unreadable"
-        return self.failed(local, called=True, detail=f"(HTTP {answer.status})")
+        failed = self.failed(local, called=True, detail=f"(HTTP {answer.status})")
+        return replace(failed, request_id=answer.request_id, retry_after=answer.retry_after)
 
     def _by_pattern(self, code: str) -> Row | None:
         matches = [
@@ -115,6 +116,16 @@ def parse(text: str) -> Catalog:
 def catalog() -> Catalog:
     """The catalogue that ships with this version."""
     return parse(files(__package__).joinpath("catalog.toml").read_text("utf-8"))
+
+
+def _is_word(code: str) -> bool:
+    return 0 < len(code) <= _LONGEST_CODE and code.isprintable()
+
+
+def _without_old_prefix(code: str) -> str:
+    for prefix in _OLD_PREFIXES:
+        code = code.removeprefix(prefix)
+    return code
 
 
 def _row(table: Table, fields: Mapping[str, str]) -> Row:

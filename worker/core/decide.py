@@ -29,8 +29,10 @@ from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Out
 
 #: Requests of one number or account that wait for the same midnight come back spread over this long.
 REOPENING_SPREAD: Final = timedelta(minutes=1)
-#: An unspecific "not before" of less than this is waited for on the ladder's shortest step all the same.
+#: Straight back to the lane, past the ladder of delays.
 _AT_ONCE: Final = timedelta(0)
+#: The remedy of a request for which there is no time left to try again; its code's own may say that it is retried.
+_TOO_LATE: Final = "Publish it again with a later deadline, if it is still of use."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,9 @@ def decide(request: Request, outcome: Outcome, policy: Policy, now: datetime, ji
         case Closed():
             return _closed(request, outcome, now)
         case Early():
-            text = "its time has not come"
-            return Retry(outcome.until - now, _local(ErrorClass.LIMITED, "local.early", text), request.history)
+            reason = _local("local.early", "its time has not come", "None needed: it is sent when its time has come.")
+            delay = outcome.until - now
+            return _retry_in_time(request, delay, reason, request.history, now, otherwise=ErrorClass.EXPIRED)
         case Unserved():
             return GiveBack(outcome.reason)
         case _:
@@ -71,37 +74,34 @@ def decide(request: Request, outcome: Outcome, policy: Policy, now: datetime, ji
 
 def _failed(request: Request, failed: Failed, policy: Policy, now: datetime, jitter: float) -> Disposition:
     reason = Reason(failed.row.error_class, failed.code, _text(failed), failed.row.remedy)
-    entry = Entry(now, failed.code, failed.row.error_class)
-    history = request.history.noted(entry)
+    history = request.history.noted(Entry(now, failed.code, failed.row.error_class))
+    at_least = failed.retry_after or _AT_ONCE
     match failed.row.error_class:
         case ErrorClass.THROTTLED | ErrorClass.ACCOUNT:
             return Retry(_AT_ONCE, reason, history)
         case ErrorClass.TRANSIENT | ErrorClass.QUERY:
             history = replace(_counted(history, failed, now), retries=history.retries + 1)
-            delay = max(policy.backoff.delay(history.retries, jitter), failed.retry_after or _AT_ONCE)
+            delay = max(policy.backoff.delay(history.retries, jitter), at_least)
             return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.EXPIRED)
         case ErrorClass.LIMITED:
-            delay = period_end(now, failed.row.period or Period.DAY) - now + REOPENING_SPREAD * jitter
+            reopening = period_end(now, failed.row.period or Period.DAY) - now
+            delay = max(reopening + REOPENING_SPREAD * jitter, at_least)
             history = _counted(history, failed, now)
             return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.LIMITED)
         case ErrorClass.UNKNOWN:
-            return _unknown(request, _counted(history, failed, now), reason, policy, now, jitter)
+            history = _counted(history, failed, now)
+            if history.unknowns >= policy.resends.get(request.lane, 0):
+                return Dead(reason, history)
+            history = replace(history, unknowns=history.unknowns + 1)
+            delay = max(policy.backoff.delay(history.unknowns, jitter), at_least)
+            return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.UNKNOWN)
         case _:
             return Dead(reason, _counted(history, failed, now))
 
 
-def _unknown(
-    request: Request, history: History, reason: Reason, policy: Policy, now: datetime, jitter: float
-) -> Disposition:
-    if history.unknowns >= policy.resends.get(request.lane, 0):
-        return Dead(reason, history)
-    history = replace(history, unknowns=history.unknowns + 1)
-    delay = policy.backoff.delay(history.unknowns, jitter)
-    return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.UNKNOWN)
-
-
 def _closed(request: Request, closed: Closed, now: datetime) -> Disposition:
-    reason = _local(ErrorClass.LIMITED, "local.window", f"the window {closed.window} is full")
+    remedy = "None needed while it is retried; a wider limit ([limits]) or a later deadline lets it pass."
+    reason = _local("local.window", f"the window {closed.window} is full", remedy)
     history = request.history
     return _retry_in_time(request, closed.reopens - now, reason, history, now, otherwise=ErrorClass.LIMITED)
 
@@ -115,17 +115,19 @@ def _retry_in_time(
     *,
     otherwise: ErrorClass,
 ) -> Disposition:
-    if now + delay < request.deadline:
+    delay = max(delay, _AT_ONCE)
+    if delay < request.deadline - now:
         return Retry(delay, reason, history)
-    return Dead(replace(reason, error_class=otherwise), history)
+    remedy = _TOO_LATE if otherwise is ErrorClass.EXPIRED else reason.remedy
+    return Dead(replace(reason, error_class=otherwise, remedy=remedy), history)
 
 
 def _counted(history: History, failed: Failed, now: datetime) -> History:
     return history.called(now) if failed.called else history
 
 
-def _local(error_class: ErrorClass, code: str, text: str) -> Reason:
-    return Reason(error_class, code, text, "none needed: it is retried when the time has come")
+def _local(code: str, text: str, remedy: str) -> Reason:
+    return Reason(ErrorClass.LIMITED, code, text, remedy)
 
 
 def _text(failed: Failed) -> str:

@@ -1,16 +1,18 @@
 """From bytes and headers to a request that may be sent, or to every reason why it is malformed."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import orjson
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from worker.core.history import History
 from worker.core.lane import Lane
-from worker.core.request import MESSAGE_TYPE, SmsRequest
+from worker.core.request import MESSAGE_TYPE, REQUEST_ID, SmsRequest
 
 #: A request of every field at its longest, in escaped JSON, stays well under this many bytes.
 MOST_BYTES: Final = 65_536
@@ -62,19 +64,20 @@ def decode(raw: RawMessage, lifetimes: Mapping[Lane, timedelta], now: datetime) 
     history, header_faults = History.from_headers(raw.headers)
     faults += header_faults
     if faults:
-        return _malformed(faults)
+        return _malformed(faults, raw.body)
     try:
         sms = SmsRequest.model_validate_json(raw.body)
     except ValidationError as error:
-        return _malformed([_sentence(fault) for fault in error.errors(include_url=False, include_input=False)])
-    except RecursionError:
-        return _malformed(["body: nested too deeply"])
+        found = error.errors(include_url=False, include_input=False)
+        return _malformed([_sentence(fault) for fault in found], raw.body)
+    if (key := _repeated_key(raw.body)) is not None:
+        return _malformed([f"{_visible(key)}: given more than once"], raw.body)
     if sms.lane is not raw.lane:
         fault = f"type: {sms.type.value} does not belong on the lane {raw.lane.value}; publish with {sms.lane.value}"
         return Malformed(fault, sms.id)
     if sms.not_before and sms.not_before - now > LONGEST_SCHEDULE:
         return Malformed(f"not_before: lies more than {LONGEST_SCHEDULE.days} days ahead", sms.id)
-    published = history.published or _sane(raw.timestamp, now) or now
+    published = _sane(history.published, now) or _sane(raw.timestamp, now) or now
     deadline = sms.deadline or _later(max(published, sms.not_before or published), lifetimes[raw.lane])
     return Request(sms, raw.lane, replace(history, published=published), deadline)
 
@@ -93,8 +96,35 @@ def _property_faults(raw: RawMessage) -> list[str]:
     return faults
 
 
+class _RepeatedKeyError(ValueError):
+    """One object has the key in `args` twice."""
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    once = dict(pairs)
+    if len(once) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKeyError(next(key for key in once if keys.count(key) > 1))
+    return once
+
+
+_READER: Final = json.JSONDecoder(object_pairs_hook=_each_key_once)
+
+
+def _repeated_key(body: bytes) -> str | None:
+    """A key that one object of *body* has twice: readers of JSON differ on which of the two counts.
+
+    The body has passed the model, so it is JSON, and neither deep nor full of huge numbers.
+    """
+    try:
+        _READER.decode(body.decode())
+    except _RepeatedKeyError as repeated:
+        return str(repeated.args[0])
+    return None
+
+
 def _sane(timestamp: datetime | None, now: datetime) -> datetime | None:
-    """A timestamp from before 1970 or from the future is a publisher's clock at fault: not a time to count from."""
+    """An instant before 1970 or in the future is a clock at fault, or a lie: not one to count a deadline from."""
     if timestamp is None:
         return None
     aware = timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
@@ -121,8 +151,19 @@ def _visible(part: str | int) -> str:
     return text if text.isascii() and text.replace("_", "").isalpha() and len(text) <= 32 else "(a key)"  # noqa: PLR2004
 
 
-def _malformed(faults: list[str]) -> Malformed:
+def _malformed(faults: list[str], body: bytes) -> Malformed:
     shown = faults[:_MOST_FAULTS]
     if len(faults) > len(shown):
         shown.append(f"and {len(faults) - len(shown)} more")
-    return Malformed("; ".join(shown)[:LONGEST_REASON])
+    return Malformed("; ".join(shown)[:LONGEST_REASON], _request_id(body))
+
+
+def _request_id(body: bytes) -> str | None:
+    if len(body) > MOST_BYTES:
+        return None
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    request_id = fields.get("id") if isinstance(fields, dict) else None
+    return request_id if isinstance(request_id, str) and REQUEST_ID.fullmatch(request_id) else None

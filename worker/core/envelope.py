@@ -14,7 +14,7 @@ from worker.core.decode import Malformed, RawMessage, Request
 from worker.core.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
 from worker.core.history import History
 from worker.core.outcome import ErrorClass
-from worker.core.request import masked
+from worker.core.request import SmsRequest, masked
 from worker.core.segments import segments
 from worker.core.topology import Route, Topology
 
@@ -22,6 +22,8 @@ from worker.core.topology import Route, Topology
 OUTCOME_TYPE: Final = "sms.outcome.v1"
 #: RabbitMQ 3.10 drops a message that it believes to be cycling: what it wrote about dead-lettering is never sent on.
 _BROKERS_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
+#: Further routing keys for RabbitMQ: each would send a copy of a retry or of a dead letter astray.
+_SENDER_SELECTED: Final = frozenset({"CC", "BCC"})
 #: One frame of 128 KiB holds all headers; a publisher's own give way before ours would no longer fit.
 _MOST_FOREIGN: Final = 32_768
 
@@ -73,9 +75,13 @@ def replayed(raw: RawMessage, request_id: str | None, topology: Topology, histor
 
 
 def foreign_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """The publisher's own headers: neither ours nor the broker's."""
-    own = {key: value for key, value in headers.items() if not key.startswith(("x-sms-", *_BROKERS_OWN))}
-    if own and sum(len(key) + len(str(value)) for key, value in own.items()) > _MOST_FOREIGN:
+    """The publisher's own headers: neither ours nor what the broker wrote or would act on."""
+    own = {
+        key: value
+        for key, value in headers.items()
+        if key not in _SENDER_SELECTED and not key.startswith(("x-sms-", *_BROKERS_OWN))
+    }
+    if own and sum(len(f"{key}{value}".encode(errors="replace")) for key, value in own.items()) > _MOST_FOREIGN:
         return {"x-sms-headers-dropped": len(own)}
     return own
 
@@ -116,7 +122,6 @@ def _death_headers(raw: RawMessage, reason: Reason, now: datetime) -> dict[str, 
 
 def _event(request: Request, done: Done, now: datetime, *, show_numbers: bool) -> dict[str, Any]:
     sms, history = request.sms, done.history
-    counted = segments(sms.text, mainland=sms.is_mainland).count if sms.text is not None else None
     return {
         "id": sms.id,
         "outcome": ErrorClass.ACCEPTED.value,
@@ -124,7 +129,7 @@ def _event(request: Request, done: Done, now: datetime, *, show_numbers: bool) -
         "to": sms.number if show_numbers else masked(sms.number),
         "message_id": done.accepted.message_id,
         "provider_request_id": done.accepted.request_id,
-        "segments": done.accepted.segments or counted,
+        "segments": done.accepted.segments or _counted(sms),
         "country": done.accepted.country,
         "attempts": history.attempts,
         "published": history.published,
@@ -132,3 +137,8 @@ def _event(request: Request, done: Done, now: datetime, *, show_numbers: bool) -
         "settled": now,
         "metadata": sms.metadata,
     }
+
+
+def _counted(sms: SmsRequest) -> int | None:
+    """Our own count where the provider told none; a template's text is not known here."""
+    return None if sms.text is None else segments(sms.text, mainland=sms.is_mainland).count

@@ -9,6 +9,8 @@ import orjson
 
 #: Entries kept in a request's history; the oldest give way, the counters never do.
 MOST_ENTRIES: Final = 20
+#: The longest word of an entry that is read back; the codes that this program writes are shorter.
+LONGEST_WORD: Final = 64
 #: Counters above this are a lie: no request is called a million times.
 MOST_COUNT: Final = 1_000_000
 
@@ -109,7 +111,10 @@ def _read(value: object) -> datetime | None:
     instant = datetime.fromisoformat(value)
     if instant.tzinfo is None:
         raise ValueError("no zone")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("not an instant of this calendar in UTC") from error
 
 
 def _read_entries(value: object) -> tuple[Entry, ...]:
@@ -117,10 +122,18 @@ def _read_entries(value: object) -> tuple[Entry, ...]:
         return ()
     if not isinstance(value, str):
         raise TypeError("not a text")
+    written = orjson.loads(value)
+    if not isinstance(written, list):
+        raise TypeError("not a list")
     entries = []
-    for at, code, error_class in orjson.loads(value)[-MOST_ENTRIES:]:
+    for at, code, error_class in written[-MOST_ENTRIES:]:
         instant = _read(at)
-        if instant is None or not isinstance(code, str) or not isinstance(error_class, str):
+        if instant is None or not _is_word(code) or not _is_word(error_class):
             raise ValueError("not an entry")
         entries.append(Entry(instant, code, error_class))
     return tuple(entries)
+
+
+def _is_word(value: object) -> bool:
+    """A longer one would grow the headers past the frame that must hold them all."""
+    return isinstance(value, str) and len(value) <= LONGEST_WORD

@@ -46,6 +46,12 @@ def is_refundable(outcome: Outcome) -> bool:
 
 def holds_account(outcome: Outcome) -> bool:
     """Whether *outcome* says that nothing of the account can succeed now."""
-    if not isinstance(outcome, Failed) or outcome.row.scope is not Scope.ACCOUNT:
+    if not isinstance(outcome, Failed):
         return False
-    return outcome.row.error_class in {ErrorClass.ACCOUNT, ErrorClass.LIMITED}
+    match outcome.row.error_class:
+        case ErrorClass.ACCOUNT:  # whatever the scope: without a hold its requests would circle at full speed
+            return True
+        case ErrorClass.LIMITED:
+            return outcome.row.scope is Scope.ACCOUNT
+        case _:
+            return False

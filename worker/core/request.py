@@ -5,12 +5,14 @@ typo must not change meaning silently.
 """
 
 import re
+from datetime import datetime
 from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -19,10 +21,13 @@ from pydantic import (
 
 from worker.core.lane import Lane, SmsType
 
+#: A request id: printable, short, and at home in a Redis key and a file name.
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 #: AMQP ``type`` of a request; the version at its end changes when an old worker could misread a new request.
 MESSAGE_TYPE: Final = "sms.request.v1"
 
 _MAINLAND: Final = re.compile(r"86\d{11}")
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -34,9 +39,22 @@ def _without_controls(text: str) -> str:
     return text
 
 
+def _instant(value: object) -> object:
+    """Read RFC 3339 and nothing else: the validation library takes ``"1700000000"`` too, as seconds or milliseconds."""
+    if not isinstance(value, str):
+        return value
+    try:
+        if _INSTANT.fullmatch(value):
+            return datetime.fromisoformat(value.upper())
+    except ValueError:  # a thirteenth month; its own sentence may quote the value
+        pass
+    raise ValueError("must be an RFC 3339 instant with a zone, for example 2026-12-31T23:59:59Z")
+
+
 #: E.164: a country code and a national number, 7 to 15 digits; a leading ``+`` may be given and is not sent.
 Number = Annotated[str, StringConstraints(pattern=r"^\+?[1-9][0-9]{6,14}$")]
 Visible = AfterValidator(_without_controls)
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 
 
 class Part(BaseModel):
@@ -56,7 +74,7 @@ class SmsRequest(Part):
     """A request as its publisher wrote it."""
 
     #: The idempotency key: a second request with the same id is the same request.
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+    id: Annotated[str, StringConstraints(pattern=f"^{REQUEST_ID.pattern}$")]
     to: Number
     #: Must match the lane on which the request was published.
     type: SmsType
@@ -67,9 +85,9 @@ class SmsRequest(Part):
     #: Comes back in the provider's receipt; the request id when not given.
     task_id: Annotated[str, Field(min_length=1, max_length=255), Visible] | None = None
     #: Not sent before this instant.
-    not_before: AwareDatetime | None = None
+    not_before: Instant | None = None
     #: Not sent after this instant; when not given, the lane's default counted from publication.
-    deadline: AwareDatetime | None = None
+    deadline: Instant | None = None
     #: Returned in the outcome.
     metadata: Annotated[
         dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=256)]],

@@ -28,6 +28,9 @@ _DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 _ELSEWHERE: Final = {"Country": "Sandbox", "Region": "Sandbox", "Carrier": "Sandbox"}
 
+#: All digits are equally wide, so texts that differ only in a one-time code are counted once.
+_ANY_DIGIT: Final = str.maketrans("123456789", "000000000")
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -48,7 +51,7 @@ def accepted(request_id: str, message_id: str, number: str, sender: str | None, 
         "ResponseCode": "OK",
         "NumberDetail": number_detail(number),
         "RequestId": request_id,
-        "Segments": "1" if text is None else _segments(text),
+        "Segments": "1" if text is None else _segments(text.translate(_ANY_DIGIT)),
         "ResponseDescription": _ACCEPTED,
         "To": number,
         "MessageId": message_id,
@@ -119,6 +122,6 @@ def number_detail(number: str) -> Mapping[str, str]:
     return next((_DETAILS[number[:length]] for length in (3, 2, 1) if number[:length] in _DETAILS), _ELSEWHERE)
 
 
-@lru_cache(maxsize=8192)  # counting is a quarter of a call's cost, and senders repeat their texts
+@lru_cache(maxsize=8192)  # counting would be a quarter of a call's cost, and senders repeat their texts
 def _segments(text: str) -> str:
     return str(segments(text).count)

@@ -23,7 +23,8 @@ class Arrival:
     @classmethod
     def of(cls, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Self:
         """Decode *target*, the request line's path and query."""
-        path, _, query = target.partition("?")
+        readable = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # it may hold any bytes
+        path, _, query = readable.partition("?")
         return cls(method, path, tuple(parse_qsl(query, keep_blank_values=True)), headers, body)
 
     @cached_property

@@ -7,6 +7,8 @@ from typing import Final
 from worker.core.calendar import SINGAPORE
 from worker.sandbox.settings import Second
 
+#: Instants this far apart are in different seconds; Unix seconds as floats are a quarter of a microsecond apart.
+A_SECOND: Final = 1.0 - 1e-6
 _DAY_S: Final = 86_400
 _OFFSET_S: Final = (SINGAPORE.utcoffset(None) or timedelta()).total_seconds()
 
@@ -33,7 +35,7 @@ class PerSecond:
 
     def _is_over(self, oldest: float, now: float) -> bool:
         """Whether the call *rate* calls ago lies in another second."""
-        return now - oldest >= 1.0 if self._second is Second.SLIDING else int(now) > int(oldest)
+        return now - oldest >= A_SECOND if self._second is Second.SLIDING else int(now) > int(oldest)
 
 
 class PerDay:

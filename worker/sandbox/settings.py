@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from worker.sandbox import gateway
 from worker.sandbox.operation import REQUIRED
@@ -48,7 +48,11 @@ class SandboxSettings:
 
     def __post_init__(self) -> None:
         faults = [
-            *(f"{name}: must be 0 or more" for name in ("latency_s", "jitter_s", "day_limit") if getattr(self, name) < 0),
+            *(
+                f"{name}: must be 0 or more"
+                for name in ("latency_s", "jitter_s", "day_limit")
+                if getattr(self, name) < 0
+            ),
             *(f"qps: there is no operation {name}" for name in self.qps if name not in REQUIRED),
             *(f"qps: {name} must be 0 or more" for name, rate in self.qps.items() if rate < 0),
         ]
@@ -72,7 +76,7 @@ class SandboxSettings:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name in SWITCHES}
 
 
-def _checked(name: str, value: object) -> object:
+def _checked(name: str, value: object) -> Any:
     match name, value:
         case "latency_s" | "jitter_s", int() | float() if not isinstance(value, bool):
             return float(value)

@@ -23,7 +23,10 @@ MUST_BE_SIGNED: Final = frozenset(
     {"host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"}
 )
 _ALGORITHM: Final = "ACS3-HMAC-SHA256"
-_AUTHORIZATION: Final = re.compile(r"Credential=([^,\s]+),SignedHeaders=([^,\s]+),Signature=([0-9a-f]{64})")
+_AUTHORIZATION: Final = re.compile(
+    rf"{_ALGORITHM} Credential=(?P<key>[^,\s]+),SignedHeaders=(?P<names>[^,\s]+)"
+    r",Signature=(?P<signature>[0-9a-f]{64})"
+)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _NO_BODY: Final = hashlib.sha256(b"").hexdigest()
 
@@ -41,34 +44,27 @@ class Verifier:
 
         *now* is in Unix seconds.
         """
-        scheme, _, rest = arrival.headers.get("authorization", "").partition(" ")
-        parts = _AUTHORIZATION.fullmatch(rest)
-        if scheme and scheme != _ALGORITHM:
-            return "InvalidSignatureMethod"
-        if parts is None:
-            return "IncompleteSignature"
-        key, names, signature = parts.groups()
-        if missing := MUST_BE_SIGNED.difference(names.split(";")):
-            return _absent(missing, arrival.headers)
-        stamp = _instant(arrival.headers.get("x-acs-date", ""))
-        if stamp is None:
-            return "InvalidTimeStamp.Format"
-        if abs(now - stamp) > TOLERANCE_S:
-            return "InvalidTimeStamp.Expired"
-        if key != self._id:
+        parts = _AUTHORIZATION.fullmatch(arrival.headers.get("authorization", ""))
+        if parts is None or not MUST_BE_SIGNED.issubset(parts["names"].split(";")):
+            return _malformed(arrival.headers)
+        nonce, stamp = arrival.headers.get("x-acs-signature-nonce"), _instant(arrival.headers.get("x-acs-date", ""))
+        if nonce is None:
+            return "MissingSignatureNonce"
+        if stamp is None or abs(now - stamp) > TOLERANCE_S:
+            return "InvalidTimeStamp.Format" if stamp is None else "InvalidTimeStamp.Expired"
+        if parts["key"] != self._id:
             return "InvalidAccessKeyId.NotFound"
-        if not hmac.compare_digest(signature, self._signature(arrival, names)):
+        if not hmac.compare_digest(parts["signature"], self._signature(arrival, parts["names"])):
             return "SignatureDoesNotMatch"
-        if not self._nonces.take(arrival.headers["x-acs-signature-nonce"], stamp, now):
-            return "SignatureNonceUsed"
-        return None
+        return None if self._nonces.take(nonce, stamp, now) else "SignatureNonceUsed"
 
     def forget(self) -> None:
         """Forget every nonce."""
         self._nonces = Nonces()
 
     def _signature(self, arrival: Arrival, names: str) -> str:
-        digest = hashlib.sha256(canonical_request(arrival, names).encode()).hexdigest()
+        text = canonical_request(arrival, names).encode("utf-8", "surrogateescape")  # headers may hold any bytes
+        digest = hashlib.sha256(text).hexdigest()
         return hmac.digest(self._secret, f"{_ALGORITHM}\n{digest}".encode(), "sha256").hex()
 
 
@@ -76,7 +72,7 @@ def canonical_request(arrival: Arrival, names: str) -> str:
     """The text whose hash is signed; *names* are the signed headers, joined by semicolons."""
     encoded = sorted((quote(name, safe="~"), quote(value, safe="~")) for name, value in arrival.query)
     query = "&".join(f"{name}={value}" for name, value in encoded)
-    headers = "".join(f"{name}:{arrival.headers.get(name, '').strip()}\n" for name in names.split(";"))
+    headers = "".join(f"{name}:{arrival.headers.get(name, '').strip()}\n" for name in sorted(names.split(";")))
     payload = hashlib.sha256(arrival.body).hexdigest() if arrival.body else _NO_BODY
     return f"{arrival.method}\n{arrival.path}\n{query}\n{headers}\n{names}\n{payload}"
 
@@ -99,13 +95,14 @@ class Nonces:
         return True
 
 
-def _absent(missing: frozenset[str], headers: Mapping[str, str]) -> str:
-    """A header that is not there at all is missed by name."""
-    if "x-acs-date" in missing and "x-acs-date" not in headers:
+def _malformed(headers: Mapping[str, str]) -> str:
+    """The code for an authorization that cannot be checked; a header that is not there at all is missed by name."""
+    scheme = headers.get("authorization", "").partition(" ")[0]
+    if scheme not in {"", _ALGORITHM}:
+        return "InvalidSignatureMethod"
+    if "x-acs-date" not in headers:
         return "MissingTimestamp"
-    if "x-acs-signature-nonce" in missing and "x-acs-signature-nonce" not in headers:
-        return "MissingSignatureNonce"
-    return "IncompleteSignature"
+    return "IncompleteSignature" if "x-acs-signature-nonce" in headers else "MissingSignatureNonce"
 
 
 def _instant(date: str) -> float | None:

@@ -2,8 +2,8 @@
 
 Rules of this file. A name is ``<what>.<happened>``. Fields are closed sets, and none may hold a phone number or the
 text of a message; ``request_id`` is the publisher's own name for a request and may be told. Fields that end in ``_s``
-are seconds. ``error`` is an exception object: its type and place are told, its text never, because it may quote
-anything. One line per delivery is info; what happens once per call is debug.
+are seconds. ``error`` is an exception object: its type and place are told, its text is not, because it may quote
+anything; or a sentence of ours. One line per delivery is info; what happens once per call is debug.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,9 @@ from typing import Final
 from worker.telemetry.event import Event, Level
 
 _DEBUG, _INFO, _WARNING, _ERROR = Level
+
+#: The code, what to do about it, seconds until the next probe.
+_HOLD: Final = ("code", "remedy", "probe_in_s")
 
 
 def _event(name: str, level: Level, sentence: str, *fields: str, reported: bool = False) -> Event:
@@ -23,7 +26,7 @@ _TABLE: Final = (
     _event("worker.started", _INFO, "The worker takes messages.", "version", "lanes", "settings", "pid", "duration_s"),
     _event("worker.draining", _INFO, "Intake has stopped; what is in hand is finished.", "signal", "in_hand"),
     _event("worker.stopped", _INFO, "The worker has left.", "exit_code", "in_hand", "duration_s"),
-    _event("worker.second_signal", _WARNING, "A second signal: leaving at once; what is in hand comes again.", "signal"),
+    _event("worker.second_signal", _WARNING, "A second signal: leaving now; what is in hand comes again.", "signal"),
     # -- the broker; role is consume or publish
     _event("broker.connected", _INFO, "RabbitMQ is connected.", "role", "version", "duration_s"),
     _event("broker.lost", _WARNING, "The connection to RabbitMQ broke; it is tried again.", "role", "kind", "error"),
@@ -39,7 +42,7 @@ _TABLE: Final = (
     # -- the limiter
     _event("limiter.available", _INFO, "Redis answers; sending may go on.", "duration_s"),
     _event("limiter.unavailable", _ERROR, "Redis cannot be used: nothing is sent until it answers.", "kind", "error"),
-    _event("limiter.epoch", _ERROR, "Redis was emptied: counts begin again, cautiously.", "epoch"),
+    _event("limiter.epoch", _ERROR, "Redis was emptied: counts begin again, cautiously.", "reason", "pause_s"),
     _event(
         "limiter.throttled",
         _WARNING,
@@ -47,7 +50,7 @@ _TABLE: Final = (
         *("operation", "rate", "retry_after_s"),
     ),
     # -- the account's hold
-    _event("hold.set", _ERROR, "The account cannot send: messages wait.", "code", "remedy", "probe_in_s", reported=True),
+    _event("hold.set", _ERROR, "The account cannot send: messages wait.", *_HOLD, reported=True),
     _event("hold.lifted", _INFO, "The account can send again.", "code", "duration_s"),
     _event("hold.probe", _INFO, "One call tests whether the hold can be lifted.", "code", "probes", "operation"),
     # -- the provider
@@ -58,8 +61,8 @@ _TABLE: Final = (
         *("operation", "lane", "code", "error_class", "duration_s", "lateness_s"),
     ),
     _event("provider.unlisted_code", _ERROR, "The catalogue does not list this code.", "code", reported=True),
-    _event("provider.credentials_refreshed", _INFO, "New credentials are in use.", "kind", "expires_in_s"),
-    _event("provider.credentials_failed", _ERROR, "No credentials could be had.", "kind", "error"),
+    _event("provider.credentials_refreshed", _INFO, "New credentials are in use.", "source", "temporary"),
+    _event("provider.credentials_failed", _ERROR, "No credentials could be had.", "has_key", "error"),
     _event("slot.burnt", _DEBUG, "A slot of the quota was not used in time.", "operation", "lane"),
     _event("slot.unused", _DEBUG, "A slot of the quota found nobody waiting.", "operation", "lane"),
     # -- one delivery
@@ -86,7 +89,8 @@ _TABLE: Final = (
         reported=True,
     ),
     # -- telemetry itself
-    _event("library.logged", _WARNING, "A library had something to say.", "logger", "text", "error"),
+    _event("library.warned", _WARNING, "A library warned.", "logger", "text", "error"),
+    _event("library.failed", _ERROR, "A library reported an error.", "logger", "text", "error"),
     _event("telemetry.failed", _ERROR, "An event could not be told; said once per kind.", "sink", "kind", "about"),
 )
 

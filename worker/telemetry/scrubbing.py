@@ -1,30 +1,21 @@
-"""The last net under phone numbers: masks long runs of digits, and tells an exception without its text.
+"""The last net under phone numbers: masks every long run of digits in whatever leaves the process.
 
-Nothing should need it: no event carries a number or a text. It is here for the day when something does.
+Nothing should need it, because no event carries a number or a text. It is here for the day when something does.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from itertools import chain
-from pathlib import PurePath
-from traceback import walk_tb
-from types import CodeType
+from collections.abc import Mapping
 from typing import Any, Final
 
 #: What stands for a masked run.
 MASK: Final = "*******"
-#: The shortest E.164 number has this many digits.
-_SHORTEST: Final = 7
-_RUN: Final = re.compile(r"\d{7}")
-# 32 hexadecimal digits are an identifier of ours: longer than any number, and worth reading.
-_NUMBER: Final = re.compile(r"(?P<id>\b[0-9a-f]{32}\b)|\+?\d{7,}", re.ASCII)
-_UNICODE_NUMBER: Final = re.compile(r"\+?\d{7,}")
-#: Fields that hold identifiers, which may be all digits and are not numbers of people.
+#: Fields that hold identifiers: these may be all digits and are nobody's number.
 FREE: Final = frozenset({"request_id", "message_id", "error_id", "event_id", "epoch"})
-#: A chain of causes is followed this far.
-_MOST_CAUSES: Final = 8
-#: Frames shown of each exception, the innermost.
-_MOST_FRAMES: Final = 12
+#: Seven digits are the shortest E.164 number.
+_RUN: Final = re.compile(r"\d{7}")
+#: A word of 32 hexadecimal digits is an identifier of ours, longer than any number, and worth reading.
+_NUMBER: Final = re.compile(r"(\b[0-9a-f]{32}\b)|\+?\d{7,}")
+_SHORTEST_NUMBER: Final = 1_000_000
 
 
 def scrub_text(text: str) -> str:
@@ -33,14 +24,28 @@ def scrub_text(text: str) -> str:
     >>> scrub_text("no route to +85251234567")
     'no route to *******'
     """
-    if _RUN.search(text) is None:
-        return text
-    return _UNICODE_NUMBER.sub(_unless_id, _NUMBER.sub(_unless_id, text)) if not text.isascii() else _masked(text)
+    return text if _RUN.search(text) is None else _NUMBER.sub(_masked, text)
 
 
-def _masked(text: str) -> str:
-    return _NUMBER.sub(_unless_id, text)
+def scrub(value: Any) -> Any:
+    """Return *value* with every text, key and whole number in it scrubbed, except under the `FREE` keys.
+
+    What is neither plain nor a container becomes the name of its type: its text may quote anything.
+    """
+    match value:
+        case None | bool() | float():
+            return value
+        case str():
+            return scrub_text(str(value))
+        case int():
+            return value if abs(value) < _SHORTEST_NUMBER else MASK
+        case Mapping():
+            return {scrub_text(str(key)): each if key in FREE else scrub(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [scrub(each) for each in value]
+        case _:
+            return type(value).__name__
 
 
-def _unless_id(match: "re.Match[str]") -> str:
-    return match[0] if "id" in match.re.groupindex and match["id"] else MASK
+def _masked(match: "re.Match[str]") -> str:
+    return match[1] or MASK

@@ -1,0 +1,46 @@
+"""What every test stands on: an environment without our settings, and real servers for those who ask for them."""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from deploy.local.stack import Stack
+
+_OURS = ("SMS_WORKER__", "ALIBABA_CLOUD_")
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have an account or a configuration of their own: no test may see them."""
+    for name in list(os.environ):
+        if name.startswith(_OURS):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """One RabbitMQ and one Redis for the whole run; when they cannot be had the tests fail, they are never skipped."""
+    with Stack() as running:
+        yield running
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace of topology and keys that no other test of this run has."""
+    return f"t{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def amqp_url(stack: Stack, namespace: str) -> Iterator[str]:
+    """The address of a virtual host of the test's own."""
+    yield stack.rabbitmq.add_vhost(namespace)
+    stack.rabbitmq.delete_vhost(namespace)
+
+
+@pytest.fixture
+def redis_url(stack: Stack) -> str:
+    """The address of an empty Redis database."""
+    return stack.redis.add_database()

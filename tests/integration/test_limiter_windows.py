@@ -1,0 +1,236 @@
+"""Windows and caps in a real Redis, against an oracle that remembers every message."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.limiters import VirtualTime, started
+from tests.makers import make_request
+from worker.core.calendar import SINGAPORE, period_end, period_start
+from worker.core.lane import Lane
+from worker.core.outcome import Closed, Period
+from worker.core.quota import Admitted, Cap, Window
+from worker.limiter.keys import Keys
+
+EVERYBODY = frozenset(Lane)
+ALL_DAY = Window(20, Period.DAY, EVERYBODY)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def clock() -> VirtualTime:
+    return VirtualTime()
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+async def counted(client: Redis, namespace: str) -> str:
+    """What the account's daily cap counts."""
+    stored = await client.hget(Keys(namespace).caps, "day:")
+    assert isinstance(stored, bytes)
+    return stored.decode().split()[1]
+
+
+class Oracle:
+    """Counts by looking at every message ever admitted."""
+
+    def __init__(self, windows: list[Window], caps: list[Cap]) -> None:
+        self.windows, self.caps = windows, caps
+        self.sent: list[tuple[str, Lane, datetime]] = []
+
+    def reopens(self, number: str, lane: Lane, now: datetime) -> datetime | None:
+        """When one more fits, rolling windows rounded up to the second; None: now."""
+        closed = []
+        for window in self.windows:
+            if lane in window.lanes:
+                times = [t for to, of, t in self.sent if to == number and of in window.lanes]
+                closed.append(self._window(window.limit, window.period, times, now))
+        for cap in self.caps:
+            if number.startswith(cap.prefix):
+                times = [t for to, _, t in self.sent if to.startswith(cap.prefix)]
+                closed.append(self._window(cap.limit, cap.period, times, now))
+        return max((instant for instant in closed if instant), default=None)
+
+    @staticmethod
+    def _window(limit: int, period: timedelta | Period, times: list[datetime], now: datetime) -> datetime | None:
+        if isinstance(period, Period):
+            start = period_start(now, period)
+            return period_end(now, period) if sum(t >= start for t in times) >= limit else None
+        span = timedelta(seconds=ceil(period.total_seconds()) + 1)
+        inside = [t.replace(microsecond=0) for t in times if t.replace(microsecond=0) + span > now]
+        return sorted(inside)[-limit] + span if len(inside) >= limit else None
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_scripts_agree_with_an_oracle_that_remembers_everything(
+    redis_url: str, namespace: str, clock: VirtualTime, seed: int
+) -> None:
+    dice = random.Random(seed)
+    windows = [
+        Window(1, timedelta(seconds=30), frozenset({Lane.OTP})),
+        Window(dice.randint(2, 6), timedelta(hours=1), frozenset({Lane.OTP, Lane.NOTIFY})),
+        Window(dice.randint(5, 12), Period.DAY, EVERYBODY),
+        Window(dice.randint(10, 40), Period.MONTH, frozenset({Lane.MARKETING})),
+    ]
+    caps = [Cap(dice.randint(20, 60), Period.DAY), Cap(dice.randint(30, 90), Period.MONTH, "852")]
+    oracle, numbers = Oracle(windows, caps), ["85251234567", "85251234568", "447700900123"]
+    now = datetime(2027, dice.randint(1, 12), 26, 12, 0, tzinfo=UTC)
+    refundable: list[tuple[Admitted, tuple[str, Lane, datetime]]] = []
+    refusals = 0
+    clock.set(now - timedelta(days=1))
+    async with started(redis_url, namespace, clock, rate=0, windows=windows, caps=caps) as limiter:
+        for _ in range(400):
+            now += timedelta(microseconds=int(dice.expovariate(1) * dice.choice([1e5, 1e7, 1e9, 2e10])))
+            clock.set(now)
+            number, lane = dice.choice(numbers), dice.choice(list(Lane))
+            expected = oracle.reopens(number, lane, now)
+            answer = await limiter.admit(make_request(lane, to=number))
+            if isinstance(answer, Closed):
+                refusals += 1
+                assert answer.reopens == expected
+            else:
+                assert expected is None
+                oracle.sent.append((number, lane, now))
+                refundable.append((answer, oracle.sent[-1]))
+            if refundable and dice.random() < 0.1:
+                admitted, sent = refundable.pop()
+                if sent[2].date() == now.date() and period_start(sent[2], Period.DAY) == period_start(now, Period.DAY):
+                    await limiter.refund(admitted)
+                    oracle.sent.remove(sent)
+
+    assert refusals > 20
+    assert len(oracle.sent) > 60
+
+
+async def test_a_closed_window_names_itself_and_opens_when_it_says(
+    redis_url: str, namespace: str, clock: VirtualTime
+) -> None:
+    windows = [Window(1, timedelta(seconds=30), frozenset({Lane.OTP})), ALL_DAY]
+    async with started(redis_url, namespace, clock, windows=windows) as limiter:
+        await limiter.admit(make_request())
+        closed = await limiter.admit(make_request())
+        assert isinstance(closed, Closed)
+        clock.set(closed.reopens - SECOND)
+        before = await limiter.admit(make_request())
+        clock.set(closed.reopens)
+        after = await limiter.admit(make_request())
+
+    assert closed.window == "otp 1 per 30 s"
+    assert before == closed
+    assert isinstance(after, Admitted)
+
+
+async def test_nothing_is_counted_when_one_of_the_limits_is_closed(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    caps = [Cap(1, Period.DAY, "852"), Cap(100, Period.DAY)]
+    async with started(redis_url, namespace, clock, windows=[ALL_DAY], caps=caps) as limiter:
+        await limiter.admit(make_request())
+        counted = await client.hgetall(Keys(namespace).caps)
+        closed = await limiter.admit(make_request(to="85251234568"))
+
+        assert isinstance(closed, Closed)
+        assert closed.window == "country 852: 1 per day"
+        assert await client.hgetall(Keys(namespace).caps) == counted
+        assert await client.get(Keys(namespace).recipient("85251234568")) is None
+
+
+async def test_of_several_closed_limits_the_last_to_reopen_is_named(
+    redis_url: str, namespace: str, clock: VirtualTime
+) -> None:
+    windows = [Window(1, Period.DAY, EVERYBODY), Window(1, timedelta(minutes=1), EVERYBODY)]
+    async with started(redis_url, namespace, clock, windows=windows, caps=[Cap(1, Period.MONTH)]) as limiter:
+        await limiter.admit(make_request())
+        closed = await limiter.admit(make_request())
+
+    assert closed == Closed("account: 1 per month", datetime(2026, 12, 1, tzinfo=SINGAPORE))
+
+
+@pytest.mark.parametrize(
+    ("period", "last_moment"),
+    [
+        (Period.DAY, datetime(2026, 11, 23, 15, 59, 59, 900_000, tzinfo=UTC)),
+        (Period.MONTH, datetime(2026, 12, 31, 15, 59, 59, 900_000, tzinfo=UTC)),
+        (Period.MONTH, datetime(2028, 2, 29, 15, 59, 59, 900_000, tzinfo=UTC)),
+    ],
+)
+async def test_calendar_limits_reopen_at_midnight_in_singapore(
+    redis_url: str, namespace: str, clock: VirtualTime, period: Period, last_moment: datetime
+) -> None:
+    async with started(
+        redis_url, namespace, clock, windows=[Window(1, period, EVERYBODY)], caps=[Cap(1, period)]
+    ) as limiter:
+        clock.set(last_moment)
+        await limiter.admit(make_request())
+        closed = await limiter.admit(make_request())
+        clock.advance(timedelta(milliseconds=100))
+        reopened = await limiter.admit(make_request())
+
+    assert isinstance(closed, Closed)
+    assert closed.reopens == last_moment + timedelta(milliseconds=100)
+    assert isinstance(reopened, Admitted)
+
+
+async def test_a_refund_takes_out_its_own_message_once(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    """Two messages of one second look alike in Redis: a repeated refund must not take the other one out."""
+    keys = Keys(namespace)
+    async with started(redis_url, namespace, clock, windows=[ALL_DAY], caps=[Cap(9, Period.DAY)]) as limiter:
+        first, second = await limiter.admit(make_request()), await limiter.admit(make_request())
+        assert isinstance(first, Admitted)
+        assert isinstance(second, Admitted)
+        await limiter.refund(first)
+        await limiter.refund(first)
+
+        assert await client.strlen(keys.recipient("85251234567")) == 4
+        assert await counted(client, namespace) == "1"
+
+        await limiter.refund(second)
+        assert await client.exists(keys.recipient("85251234567")) == 0
+        assert await counted(client, namespace) == "0"
+
+
+async def test_a_refund_after_the_period_leaves_the_next_period_alone(
+    redis_url: str, namespace: str, clock: VirtualTime
+) -> None:
+    async with started(redis_url, namespace, clock, rate=0, caps=[Cap(2, Period.DAY)]) as limiter:
+        yesterday = await limiter.admit(make_request())
+        assert isinstance(yesterday, Admitted)
+        clock.advance(timedelta(days=1))
+        await limiter.admit(make_request())
+        await limiter.refund(yesterday)
+        await limiter.admit(make_request())
+
+        assert isinstance(await limiter.admit(make_request()), Closed)
+
+
+async def test_a_lane_without_limits_is_admitted_without_asking_redis(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    windows = [Window(1, Period.DAY, frozenset({Lane.OTP}))]
+    async with started(redis_url, namespace, clock, windows=windows) as limiter:
+        admitted = await limiter.admit(make_request(Lane.MARKETING))
+        await limiter.refund(admitted) if isinstance(admitted, Admitted) else pytest.fail("nothing limits it")
+
+        assert await client.exists(Keys(namespace).recipient("85251234567")) == 0
+
+
+async def test_no_key_holds_a_number_and_every_key_of_a_recipient_expires(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    async with started(redis_url, namespace, clock, windows=[ALL_DAY], caps=[Cap(9, Period.DAY)]) as limiter:
+        await limiter.admit(make_request())
+        keys = [key async for key in client.scan_iter(match=f"{{{namespace}}}:*")]
+
+        assert len(keys) >= 4
+        assert all(key.startswith(f"{{{namespace}}}:1:".encode()) and b"51234567" not in key for key in keys)
+        assert 86_400 <= await client.ttl(Keys(namespace).recipient("85251234567")) <= 86_402

@@ -1,0 +1,66 @@
+"""What the tests of the limiter share: a clock of their own and limiters that use it."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from pydantic import SecretStr
+
+from tests.fakes import RecordingEvents
+from worker.core.lane import Lane
+from worker.core.quota import Cap, Operation, Quota, Window
+from worker.limiter.limiter import RedisLimiter, redis_time
+from worker.settings import HoldSettings, RedisSettings
+
+GLOBE = Operation.GLOBE
+#: Longer than any limiter stays silent after it found an empty Redis.
+SILENCE = timedelta(seconds=6)
+
+
+class VirtualTime:
+    """What the scripts take for Redis' clock."""
+
+    def __init__(self, now: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)) -> None:
+        self.us = 0
+        self.set(now)
+
+    def __call__(self) -> int:
+        return self.us
+
+    def set(self, now: datetime) -> None:
+        self.us = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+    def advance(self, step: timedelta) -> None:
+        self.us += step // timedelta(microseconds=1)
+
+
+@asynccontextmanager
+async def started(
+    redis_url: str,
+    namespace: str,
+    clock: VirtualTime | None,
+    *,
+    rate: int = 30,
+    floors: Mapping[Lane, float] | None = None,
+    windows: Sequence[Window] = (),
+    caps: Sequence[Cap] = (),
+    events: RecordingEvents | None = None,
+    patience: timedelta = timedelta(seconds=2),
+) -> AsyncIterator[RedisLimiter]:
+    """A limiter that has started; with *clock* its silence is over as well."""
+    limiter = RedisLimiter(
+        RedisSettings(url=SecretStr(redis_url), namespace=namespace, timeout=patience),
+        quotas={GLOBE: Quota(rate, floors=floors or {})},
+        windows=windows,
+        caps=caps,
+        hold=HoldSettings(first_probe=timedelta(seconds=5), slowest_probe=timedelta(seconds=15)),
+        events=events or RecordingEvents(),
+        now_us=clock or redis_time,
+    )
+    await limiter.start()
+    if clock:
+        clock.advance(SILENCE)
+    try:
+        yield limiter
+    finally:
+        await limiter.aclose()

@@ -1,0 +1,82 @@
+from collections.abc import Mapping
+
+import pytest
+
+from tests.makers import NOW, make_failed, make_row
+from worker.core.lane import Lane
+from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Scope, Unserved
+from worker.core.plan import UNLIMITED_LEASE, holds_account, is_refundable, lane_for, lease
+
+
+@pytest.mark.parametrize(
+    ("slot_lane", "floor", "waiting", "taker"),
+    [
+        (Lane.MARKETING, False, {Lane.OTP: 1, Lane.MARKETING: 5}, Lane.OTP),
+        (Lane.MARKETING, True, {Lane.OTP: 1, Lane.MARKETING: 5}, Lane.MARKETING),
+        (Lane.MARKETING, True, {Lane.OTP: 1, Lane.MARKETING: 0}, Lane.OTP),
+        (Lane.OTP, False, {Lane.NOTIFY: 2, Lane.MARKETING: 9}, Lane.NOTIFY),
+        (Lane.OTP, False, {Lane.OTP: 0, Lane.NOTIFY: 0}, None),
+        (Lane.NOTIFY, True, {}, None),
+    ],
+)
+def test_a_slot_goes_to_the_most_urgent_lane_unless_it_is_a_guaranteed_share(
+    slot_lane: Lane, floor: bool, waiting: Mapping[Lane, int], taker: Lane | None
+) -> None:
+    assert lane_for(slot_lane, waiting, floor=floor) is taker
+
+
+@pytest.mark.parametrize(
+    ("rate", "unbooked", "slots"),
+    [(2000, 500, 40), (2000, 7, 7), (30, 500, 1), (1, 500, 1), (0, 500, UNLIMITED_LEASE), (0, 3, 3), (30, 0, 1)],
+)
+def test_a_lease_is_a_moment_of_quota_and_never_more_than_waits(rate: int, unbooked: int, slots: int) -> None:
+    assert lease(rate, unbooked) == slots
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Accepted("m", "r", 1), False),
+        (Closed("otp 1 per 30 s", NOW), True),
+        (Early(NOW), True),
+        (Unserved("the worker is draining"), True),
+        (make_failed("local.not_reached"), True),
+        (make_failed("local.expired"), True),
+        (make_failed("local.timeout"), False),
+        (make_failed("local.connection_cut"), False),
+        (make_failed("local.unreadable"), False),
+        (make_failed("A_CODE_OF_TOMORROW"), False),
+        (make_failed("SYSTEM_ERROR"), False),
+        (make_failed("QPS_LIMIT_CONTROL"), True),
+        (make_failed("AMOUNT_NOT_ENOUGH"), True),
+        (make_failed("FREQUENCY_LIMIT_DAY"), True),
+        (make_failed("SMS_CONTENT_ILLEGAL"), True),
+    ],
+)
+def test_a_window_gets_its_count_back_only_when_certainly_nothing_was_sent(outcome: Outcome, expected: bool) -> None:
+    assert is_refundable(outcome) is expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (make_failed("AMOUNT_NOT_ENOUGH"), True),
+        (make_failed("ALERT_LIMIT_MONTH"), True),
+        (make_failed("FREQUENCY_LIMIT_DAY"), False),
+        (make_failed("COUNTRY_TRAFFIC_LIMIT"), False),
+        (make_failed("QPS_LIMIT_CONTROL"), False),
+        (make_failed("BUSINESS_LIMIT_HOUR"), False),
+        (make_failed("SMS_CONTENT_ILLEGAL"), False),
+        (Accepted("m", "r", 1), False),
+        (Unserved("the worker is draining"), False),
+    ],
+)
+def test_the_account_is_held_when_nothing_of_it_can_succeed(outcome: Outcome, expected: bool) -> None:
+    assert holds_account(outcome) is expected
+
+
+def test_a_code_that_the_operator_classed_as_account_holds_it_whatever_its_scope() -> None:
+    """Such a request goes back to its lane at once: without a hold it would circle at the full rate of the quota."""
+    row = make_row(ErrorClass.ACCOUNT, scope=Scope.REQUEST)
+
+    assert holds_account(Failed(row, called=True, code=row.code))

@@ -1,0 +1,179 @@
+"""The model of a request: what is a request, and what its publisher is told when it is none."""
+
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from tests.makers import MAINLAND, make_fields
+from worker.core.lane import Lane
+from worker.core.request import SmsRequest, masked
+
+TEMPLATED: dict[str, Any] = {"to": MAINLAND, "text": ..., "template": {"code": "SMS_1"}, "from": "阿里云"}
+
+
+def parsed(**changes: Any) -> SmsRequest:
+    return SmsRequest.model_validate_json(orjson.dumps(make_fields(**changes)))
+
+
+def faults(**changes: Any) -> str:
+    with pytest.raises(ValidationError) as raised:
+        parsed(**changes)
+    return str(raised.value)
+
+
+def test_a_request_has_every_field_that_was_published() -> None:
+    fields: dict[str, Any] = {
+        "from": "Alicloud321",
+        "task_id": "campaign-7",
+        "not_before": "2026-11-23T13:00:00+08:00",
+        "deadline": "2026-11-23T13:00:00Z",
+        "metadata": {"tenant": "a"},
+    }
+    sms = parsed(**fields)
+
+    written = orjson.loads(sms.model_dump_json(by_alias=True, exclude_none=True))
+    assert written == make_fields(**fields)
+    assert SmsRequest.model_validate_json(sms.model_dump_json(by_alias=True)) == sms
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"id": ""}, "id"),
+        ({"id": "x" * 129}, "id"),
+        ({"id": "a b"}, "id"),
+        ({"id": "a\n"}, "id"),
+        ({"id": 7}, "id"),
+        ({"id": ...}, "id"),
+        ({"to": "+0123456789"}, "to"),
+        ({"to": "++85251234567"}, "to"),
+        ({"to": "0085251234567"}, "to"),
+        ({"to": "852 5123 4567"}, "to"),
+        ({"to": "85251234567\n"}, "to"),
+        ({"to": "٨٥٢٥١٢٣٤٥٦٧"}, "to"),
+        ({"to": "852512"}, "to"),
+        ({"to": "8525123456789012"}, "to"),
+        ({"to": 85251234567}, "to"),
+        ({"to": 85251234567.0}, "to"),
+        ({"type": "otp"}, "type"),
+        ({"type": "PROMO"}, "type"),
+        ({"text": ""}, "text"),
+        ({"text": "x" * 1501}, "text"),
+        ({"text": " \n "}, "is blank"),
+        ({"text": "a\tb"}, "control character"),
+        ({"text": "a\x00b"}, "control character"),
+        ({"text": "a\x9bb"}, "control character"),
+        ({"text": ...}, "give exactly one of them"),
+        ({"template": {"code": "SMS_1"}}, "give exactly one of them"),
+        ({"task_id": ""}, "task_id"),
+        ({"task_id": "x" * 256}, "task_id"),
+        ({"metadata": {f"key-{number}": "" for number in range(17)}}, "metadata"),
+        ({"metadata": {"": "x"}}, "metadata"),
+        ({"metadata": {"k" * 65: "x"}}, "metadata"),
+        ({"metadata": {"k": "x" * 257}}, "metadata"),
+        ({"metadata": {"k": 7}}, "metadata"),
+        ({"metadata": {"k": None}}, "metadata"),
+        ({"notbefore": "2026-11-23T13:00:00Z"}, "notbefore"),
+        ({"sender": "Alicloud"}, "sender"),
+    ],
+)
+def test_a_field_at_fault_is_named(changes: dict[str, Any], fault: str) -> None:
+    assert fault in faults(**changes)
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "2026-11-23T13:00:00",
+        "2026-11-23",
+        "1700000000",
+        "2026-13-23T13:00:00Z",
+        "2026-11-23T25:00:00Z",
+        "2026-11-23T13:00:00+24:00",
+        "2026-11-23T13:00Z",
+        "20261123T130000Z",
+        "2026-11-23T13:00:00Z ",
+        "٢٠٢٦-11-23T13:00:00Z",
+        "tomorrow",
+        "",
+        1_700_000_000,
+        1_700_000_000.5,
+        True,
+    ],
+)
+@pytest.mark.parametrize("field", ["not_before", "deadline"])
+def test_only_rfc_3339_with_a_zone_is_an_instant(field: str, instant: Any) -> None:
+    assert field in faults(**{field: instant})
+
+
+@pytest.mark.parametrize("written", ["2026-11-23T13:00:00z", "2026-11-23t21:00:00.000000000+08:00"])
+def test_rfc_3339_is_read_in_all_its_forms(written: str) -> None:
+    assert parsed(deadline=written).deadline == parsed(deadline="2026-11-23T13:00:00Z").deadline
+
+
+def test_a_request_that_could_never_be_sent_is_refused() -> None:
+    assert "not_before" in faults(not_before="2026-11-23T21:00:00+08:00", deadline="2026-11-23T13:00:00Z")
+
+
+def test_instants_at_the_ends_of_the_calendar_overflow_nothing() -> None:
+    sms = parsed(not_before="0001-01-01T00:00:00+23:59", deadline="9999-12-31T23:59:59-23:59")
+
+    assert sms.deadline is not None
+    assert sms.not_before is not None
+    assert sms.not_before < sms.deadline
+
+
+@pytest.mark.parametrize("sender", ["A", "Alicloud321", "3Mobile", "1" * 15, "123456789ab"])
+def test_a_sender_is_letters_and_digits_up_to_11_or_digits_up_to_15(sender: str) -> None:
+    assert parsed(**{"from": sender}).sender == sender
+
+
+@pytest.mark.parametrize("sender", ["", "Alicloud3210", "1" * 16, "Ali cloud", "Ali-cloud", "阿里云", "A\n", "+852"])
+def test_any_other_sender_is_refused(sender: str) -> None:
+    assert "from" in faults(**{"from": sender})
+
+
+def test_a_mainland_number_takes_a_template_with_its_signature() -> None:
+    sms = parsed(**TEMPLATED)
+
+    assert (sms.is_mainland, sms.number) == (True, MAINLAND)
+    assert parsed(**TEMPLATED | {"to": f"+{MAINLAND}"}).number == MAINLAND
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"to": MAINLAND}, "needs a template"),
+        (TEMPLATED | {"to": "85251234567"}, "reaches mainland China numbers"),
+        (TEMPLATED | {"from": ...}, "required with a template"),
+        (TEMPLATED | {"template": {"code": "SMS 1"}}, "template.code"),
+        (TEMPLATED | {"template": {}}, "template.code"),
+        (TEMPLATED | {"template": {"code": "SMS_1", "params": {"code": 7}}}, "template.params.code"),
+        (TEMPLATED | {"template": {"code": "SMS_1", "param": {}}}, "template.param"),
+    ],
+)
+def test_the_rules_for_mainland_china_are_told_before_the_provider_tells_them(
+    changes: dict[str, Any], fault: str
+) -> None:
+    assert fault in faults(**changes)
+
+
+def test_every_fault_of_the_whole_is_told_at_once() -> None:
+    told = faults(
+        **{"to": MAINLAND, "from": "no good"}, not_before="2026-11-24T00:00:00Z", deadline="2026-11-23T00:00:00Z"
+    )
+
+    assert all(fault in told for fault in ("to: ", "from: ", "not_before: "))
+
+
+def test_the_type_tells_the_lane() -> None:
+    assert [parsed(lane=lane).lane for lane in Lane] == list(Lane)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [("+85251234567", "852******67"), ("85251234567", "852******67"), ("1234567", "123**67")]
+)
+def test_a_number_is_shown_with_its_middle_masked(number: str, shown: str) -> None:
+    assert masked(number) == shown

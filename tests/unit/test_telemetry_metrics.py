@@ -1,0 +1,136 @@
+"""Metrics: fed from events, closed in their labels, true at every scrape."""
+
+import io
+import re
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from worker.core.catalog import catalog
+from worker.core.lane import Lane
+from worker.settings import LogSettings, SentrySettings
+from worker.telemetry.gauges import Snapshot
+from worker.telemetry.metrics import METRICS
+from worker.telemetry.open import Observed, open_telemetry
+
+
+@pytest.fixture
+def observed() -> Observed:
+    return open_telemetry(LogSettings(), SentrySettings(), catalog(), "1.0", stream=io.BytesIO(), strict=True)
+
+
+def value(observed: Observed, name: str, **labels: str) -> float | None:
+    return observed.metrics.registry.get_sample_value(name, labels)
+
+
+def test_a_settled_delivery_is_counted_where_it_belongs(observed: Observed) -> None:
+    settled: dict[str, Any] = {
+        "lane": "otp",
+        "disposition": "done",
+        "error_class": "accepted",
+        "segments": 2,
+        "queued_s": 4.0,
+        "total_s": 0.5,
+        "waited_s": 0.25,
+        "redelivered": True,
+    }
+    observed.events.emit("delivery.settled", **settled)
+    observed.events.emit("delivery.settled", **settled | {"disposition": "retry", "error_class": "unknown"})
+    observed.events.emit("delivery.settled", lane="marketing", disposition="given_back", reason="draining")
+
+    done = {"lane": "otp", "disposition": "done", "error_class": "accepted"}
+    assert value(observed, "sms_deliveries_total", **done) == 1
+    given_back = {"lane": "marketing", "disposition": "given_back", "error_class": "none"}
+    assert value(observed, "sms_deliveries_total", **given_back) == 1
+    assert value(observed, "sms_segments_total", lane="otp") == 2
+    assert value(observed, "sms_queue_seconds_sum", lane="otp") == 4.5
+    assert value(observed, "sms_wait_seconds_sum", lane="otp") == 0.5
+    assert value(observed, "sms_unknown_resent_total", lane="otp") == 1
+    assert value(observed, "sms_redelivered_total", lane="otp") == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [
+        ("OK", "OK"),
+        ("Throttling.User", "Throttling*"),
+        ("isv.AMOUNT_NOT_ENOUGH", "AMOUNT_NOT_ENOUGH"),
+        ("local.timeout", "local.timeout"),
+        ("HTTP 429", "HTTP"),
+        ("BRAND_NEW", "unlisted"),
+    ],
+)
+def test_a_call_is_counted_under_the_catalogues_code(observed: Observed, code: str, label: str) -> None:
+    call = {"operation": "SendMessageToGlobe", "error_class": "transient", "code": code}
+    observed.events.emit("provider.called", **call, duration_s=0.05, lateness_s=0.001)
+
+    assert value(observed, "sms_calls_total", **call | {"code": label}) == 1
+    assert value(observed, "sms_slots_total", operation="SendMessageToGlobe", result="used") == 1
+    assert value(observed, "sms_call_seconds_count", operation="SendMessageToGlobe") == 1
+
+
+def test_no_value_from_outside_makes_a_series_of_its_own(observed: Observed) -> None:
+    for number in range(50):
+        odd = f"odd-{number}"
+        observed.events.emit("delivery.settled", lane=odd, disposition=odd, error_class=odd)
+        observed.events.emit("provider.called", operation=odd, code=odd, error_class=odd, duration_s=1.0)
+    exposed = observed.metrics.exposition()[0].decode()
+
+    assert "odd-" not in exposed
+    labels = {"lane": "other", "disposition": "other", "error_class": "other"}
+    assert value(observed, "sms_deliveries_total", **labels) == 50
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "name", "labels"),
+    [
+        ("slot.burnt", {"operation": "SendMessageToGlobe"}, "sms_slots_total", {"result": "burnt"}),
+        ("slot.unused", {"operation": "SendMessageToGlobe"}, "sms_slots_total", {"result": "unused"}),
+        ("limiter.throttled", {"operation": "SendMessageToGlobe"}, "sms_throttled_total", {}),
+        ("broker.lost", {"role": "publish"}, "sms_broker_lost_total", {}),
+        ("hold.set", {"code": "AMOUNT_NOT_ENOUGH"}, "sms_holds_total", {}),
+        ("delivery.unsettled", {"lane": "otp"}, "sms_unsettled_total", {}),
+        ("provider.unlisted_code", {}, "sms_unlisted_codes_total", {}),
+        ("provider.credentials_failed", {}, "sms_credentials_failed_total", {}),
+        ("hold.probe", {}, "sms_hold_probes_total", {}),
+        ("broker.unconfirmed", {}, "sms_unconfirmed_total", {}),
+        ("limiter.unavailable", {}, "sms_limiter_lost_total", {}),
+        ("limiter.epoch", {}, "sms_limiter_epochs_total", {}),
+        ("pipeline.failed", {}, "sms_internal_errors_total", {}),
+        ("telemetry.failed", {"sink": "log"}, "sms_telemetry_failures_total", {}),
+    ],
+)
+def test_an_event_is_counted(
+    observed: Observed, event: str, fields: dict[str, str], name: str, labels: dict[str, str]
+) -> None:
+    observed.events.emit(event, **fields)
+
+    assert value(observed, name, **fields | labels) == 1
+
+
+def test_gauges_say_how_the_worker_stands_at_the_scrape(observed: Observed) -> None:
+    now = Snapshot(in_hand={Lane.OTP: 3}, consuming=True, limiter=True, held="AMOUNT_NOT_ENOUGH")
+    assert value(observed, "sms_account_held") is None
+
+    observed.metrics.watch(lambda: now)
+    held = value(observed, "sms_account_held")
+    now = Snapshot()
+
+    assert held == 1
+    assert value(observed, "sms_account_held") == 0
+    assert value(observed, "sms_in_hand", lane="otp") == 0
+    assert value(observed, "sms_broker_connected", role="consume") == 0
+
+
+def test_the_exposition_holds_every_metric_with_its_sentence(observed: Observed) -> None:
+    observed.metrics.watch(Snapshot)
+    body, content_type = observed.metrics.exposition()
+    families = {family.name: family for family in text_string_to_metric_families(body.decode())}
+
+    assert content_type.startswith("text/plain")
+    assert "process_cpu_seconds" in families
+    for metric in METRICS:
+        assert families[metric.name.removesuffix("_total")].documentation == metric.sentence
+        assert re.fullmatch(r"sms_[a-z_]+_(total|seconds)", metric.name)
+        assert metric.sentence.endswith(".")

@@ -1,0 +1,54 @@
+"""What every command shares: where its configuration comes from."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import typer
+
+from worker.configuration import load
+from worker.errors import UsageError
+from worker.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """The global options of one call."""
+
+    files: tuple[Path, ...]
+    #: ``section.key`` and its value, in the order given.
+    flags: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, context: typer.Context) -> Self:
+        """The global options of the command that *context* belongs to."""
+        found = context.find_object(cls)
+        if found is None:
+            raise UsageError("commands run under sms-worker only")
+        return found
+
+    @cache  # noqa: B019 - one context lives as long as the process
+    def settings(self) -> Settings:
+        """The configuration; raises SettingsError with every fault in it."""
+        return load([(str(path), _text(path)) for path in self.files], os.environ, dict(self.flags))
+
+
+def flags_of(assignments: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Read ``section.key=value`` options; raises UsageError."""
+    flags = []
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or "." not in key:
+            raise UsageError(f"--set {assignment}: write it as section.key=value")
+        flags.append((key.strip(), value))
+    return tuple(flags)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path}: {error}") from error

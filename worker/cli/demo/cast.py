@@ -1,0 +1,122 @@
+"""What the demo publishes: every kind of request that the program treats differently, in a realistic mixture.
+
+Recipients are the sandbox's magic numbers (``worker/sandbox/magic.py``): their last six digits choose the answer.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import orjson
+
+from worker.core.lane import Lane
+
+_TEXTS: Final = {
+    Lane.OTP: "Your code is 482913. It is valid for five minutes.",
+    Lane.NOTIFY: "Your parcel is on its way and arrives tomorrow between 9 and 12.",
+    Lane.MARKETING: "Spring sale: everything is 20% off until Sunday. Reply STOP to leave.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """*count* requests of one kind."""
+
+    #: Begins their ids, so that the report can be read.
+    name: str
+    lane: Lane
+    count: int
+    #: The last six digits of each number; None gives every request an ordinary number of its own.
+    magic: str | None = None
+    #: Seconds from publication to the deadline; None leaves the lane's default.
+    deadline_s: float | None = None
+    #: Seconds from publication to the earliest instant of sending.
+    not_before_s: float | None = None
+    #: To mainland China, with a template.
+    mainland: bool = False
+    #: Every request goes to the same number.
+    one_number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One message to publish, as it stands."""
+
+    #: None for what has no id that could be read.
+    request_id: str | None
+    routing_key: str
+    body: bytes
+
+
+_SPECIAL: Final = (
+    Part("first-call-fails", Lane.NOTIFY, 6, "991046"),
+    Part("first-call-billing", Lane.MARKETING, 6, "991049"),
+    Part("first-call-throttled", Lane.MARKETING, 3, "993010"),
+    Part("always-unavailable", Lane.NOTIFY, 4, "992006", deadline_s=12),
+    Part("no-such-number", Lane.NOTIFY, 8, "990033"),
+    Part("no-such-country", Lane.MARKETING, 5, "990065"),
+    Part("illegal-content", Lane.MARKETING, 7, "990062"),
+    Part("blocked-sender", Lane.MARKETING, 4, "990067"),
+    Part("invalid-parameters", Lane.NOTIFY, 4, "990036"),
+    Part("day-limit-reached", Lane.NOTIFY, 4, "990083", deadline_s=600),
+    Part("reply-lost-otp", Lane.OTP, 4, "993002"),
+    Part("reply-lost", Lane.NOTIFY, 5, "992002"),
+    Part("reply-garbled", Lane.MARKETING, 3, "992004"),
+    Part("code-from-the-future", Lane.NOTIFY, 2, "992011"),
+    Part("too-late", Lane.OTP, 4, deadline_s=-1),
+    Part("scheduled", Lane.NOTIFY, 5, not_before_s=6),
+    Part("same-number-twice", Lane.OTP, 2, one_number=True),
+    Part("mainland", Lane.NOTIFY, 20, mainland=True),
+)
+_BROKEN: Final = (
+    (Lane.OTP.value, b"this is not JSON"),
+    (Lane.OTP.value, b'{"to": "85251234567", "type": "OTP", "text": "no id"}'),
+    (Lane.OTP.value, b'{"id": "broken-lane", "to": "85251234567", "type": "MKT", "text": "wrong lane"}'),
+    (Lane.NOTIFY.value, b'{"id": "broken-typo", "to": "85251234567", "type": "NOTIFY", "txet": "a typo"}'),
+    (Lane.NOTIFY.value, b'{"id": "broken-to", "to": 85251234567, "type": "NOTIFY", "text": "a number as a number"}'),
+    ("no-such-lane", b'{"id": "broken-route", "to": "85251234567", "type": "NOTIFY", "text": "nowhere"}'),
+)
+
+
+def parts(total: int) -> tuple[Part, ...]:
+    """The parts of a demo of about *total* requests: the special ones, and ordinary ones for the rest."""
+    rest = max(total - sum(part.count for part in _SPECIAL) - len(_BROKEN), 10)
+    otp, notify = rest * 2 // 10, rest * 3 // 10
+    ordinary = (
+        Part("otp", Lane.OTP, otp),
+        Part("notify", Lane.NOTIFY, notify),
+        Part("marketing", Lane.MARKETING, rest - otp - notify),
+    )
+    return (*ordinary, *_SPECIAL)
+
+
+def publications(total: int, now: datetime, dice: random.Random) -> list[Publication]:
+    """Everything that the demo publishes, shuffled by *dice*."""
+    everything = [*_requests(parts(total), now), *(Publication(None, key, body) for key, body in _BROKEN)]
+    dice.shuffle(everything)
+    return everything
+
+
+def _requests(cast: tuple[Part, ...], now: datetime) -> Iterator[Publication]:
+    serial = 0
+    for part in cast:
+        for index in range(part.count):
+            serial += 1
+            body = _body(part, index, 0 if part.one_number else serial, now)
+            yield Publication(body["id"], part.lane.value, orjson.dumps(body))
+
+
+def _body(part: Part, index: int, serial: int, now: datetime) -> dict[str, Any]:
+    body: dict[str, Any] = {"id": f"{part.name}.{index:04d}", "type": part.lane.sms_type}
+    if part.mainland:
+        body |= {"to": f"86138{serial:08d}", "template": {"code": "SMS_1", "params": {"name": "Li"}}, "from": "Example"}
+    else:
+        ending = part.magic or f"{100_000 + serial % 100_000}"
+        body |= {"to": f"85298{serial % 10_000:04d}{ending}", "text": _TEXTS[part.lane]}
+    if part.deadline_s is not None:
+        body["deadline"] = now + timedelta(seconds=part.deadline_s)
+    if part.not_before_s is not None:
+        body["not_before"] = now + timedelta(seconds=part.not_before_s)
+    return body

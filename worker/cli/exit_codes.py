@@ -1,0 +1,16 @@
+"""Exit codes, as README.md lists them."""
+
+from typing import Final
+
+#: Everything asked for was done.
+DONE: Final = 0
+#: It ran, and something asked for could not be done; the output says what.
+FAILED: Final = 1
+#: The command line or the configuration has a fault; nothing was begun.
+USAGE: Final = 2
+#: RabbitMQ or Redis cannot be reached, or RabbitMQ's topology differs in a way that can lose messages.
+UNAVAILABLE: Final = 3
+#: Left at once, on a second signal: what was in hand is delivered again.
+LEFT_AT_ONCE: Final = 4
+#: Interrupted by Ctrl-C.
+INTERRUPTED: Final = 130

@@ -1,0 +1,38 @@
+"""``sms-worker run``: a worker."""
+
+from typing import Annotated
+
+import typer
+
+from worker.app import run as run_worker
+from worker.cli import exit_codes
+from worker.cli.context import Context
+from worker.core.lane import Lane
+from worker.errors import UsageError
+
+
+def run(
+    context: typer.Context,
+    *,
+    lanes: Annotated[
+        str | None,
+        typer.Option(help="Only these lanes, separated by commas: otp,notify,marketing.", show_default="all"),
+    ] = None,
+) -> None:
+    """Take requests from RabbitMQ and send them, until SIGTERM or Ctrl-C.
+
+    The first signal drains: no new messages, what is in hand is finished or given back. A second one leaves at once.
+    """
+    settings = Context.of(context).settings()
+    if lanes is not None:
+        chosen = settings.worker.model_copy(update={"lanes": _lanes(lanes)})
+        settings = settings.model_copy(update={"worker": chosen})
+    if not run_worker(settings):
+        raise typer.Exit(exit_codes.LEFT_AT_ONCE)
+
+
+def _lanes(text: str) -> tuple[Lane, ...]:
+    try:
+        return tuple(dict.fromkeys(Lane(name.strip()) for name in text.split(",")))
+    except ValueError as error:
+        raise UsageError(f"--lanes {text}: choose among {', '.join(Lane)}, separated by commas") from error

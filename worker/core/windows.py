@@ -1,0 +1,80 @@
+"""What the operator's windows and caps mean for one request: which of them apply, how long they look back, their names.
+
+The decision itself is atomic in Redis (`limiter/admit.lua`); here is what can be known without counting.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from math import ceil
+from typing import Final
+
+from worker.core.lane import Lane
+from worker.core.outcome import Period
+from worker.core.quota import Cap, Window
+
+#: The longest that a calendar period lasts.
+_LONGEST: Final = {Period.DAY: timedelta(days=1), Period.MONTH: timedelta(days=31)}
+_WORDS: Final = {
+    timedelta(minutes=1): "minute",
+    timedelta(hours=1): "hour",
+    timedelta(days=1): "24 hours",
+}
+
+
+def windows_of(windows: Iterable[Window], lane: Lane) -> tuple[Window, ...]:
+    """The windows that limit *lane*."""
+    return tuple(window for window in windows if lane in window.lanes)
+
+
+def caps_of(caps: Iterable[Cap], number: str) -> tuple[Cap, ...]:
+    """The caps that limit messages to *number* (digits only)."""
+    return tuple(cap for cap in caps if number.startswith(cap.prefix))
+
+
+def strictest(caps: Iterable[Cap]) -> tuple[Cap, ...]:
+    """One cap per prefix and period: two of them would count the same messages twice in one place."""
+    least: dict[tuple[str, Period], Cap] = {}
+    for cap in caps:
+        known = least.setdefault((cap.prefix, cap.period), cap)
+        if cap.limit < known.limit:
+            least[cap.prefix, cap.period] = cap
+    return tuple(least.values())
+
+
+def seconds(period: timedelta | Period) -> int:
+    """The longest that *period* lasts; a rolling one is rounded up to the second, so that it never opens early."""
+    return ceil((_LONGEST[period] if isinstance(period, Period) else period).total_seconds())
+
+
+def kept_s(windows: Sequence[Window]) -> int:
+    """How many seconds after a message some window may still count it.
+
+    Messages are counted by whole seconds, so a rolling window holds one for up to a second more than its length.
+    """
+    return max((seconds(window.period) + 1 for window in windows), default=0)
+
+
+def window_words(window: Window) -> str:
+    """The window in words for people.
+
+    >>> window_words(Window(5, timedelta(hours=1), frozenset({Lane.OTP})))
+    'otp 5 per hour'
+    """
+    lanes = "" if window.lanes >= set(Lane) else "+".join(lane.value for lane in Lane if lane in window.lanes) + " "
+    return f"{lanes}{window.limit} per {_period_words(window.period)}"
+
+
+def cap_words(cap: Cap) -> str:
+    """The cap in words for people.
+
+    >>> cap_words(Cap(10_000, Period.MONTH, "852"))
+    'country 852: 10000 per month'
+    """
+    whom = f"country {cap.prefix}" if cap.prefix else "account"
+    return f"{whom}: {cap.limit} per {_period_words(cap.period)}"
+
+
+def _period_words(period: timedelta | Period) -> str:
+    if isinstance(period, Period):
+        return period.value
+    return _WORDS.get(period) or f"{period.total_seconds():g} s"

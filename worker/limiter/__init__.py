@@ -1,0 +1,1 @@
+"""The limits shared by all workers, in Redis: the only package that imports redis."""

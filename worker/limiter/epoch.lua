@@ -1,0 +1,43 @@
+-- Notice that this server may have forgotten limits (restarted, failed over, emptied, clock set back), and then grant
+-- nothing until every slot that may have been forgotten has left its window. Runs on every new connection.
+--
+-- KEYS  1 epoch    string: run id of the server that knows everything
+--       2 account  hash, see grant.lua
+--       3, 4 and so on: rate and ring of each operation
+-- ARGV  1 now in us (0: this server's clock)  2 and so on: silence us of each operation
+-- Reply 'SAME' | 'EMPTY' nothing was here | 'RESTARTED' another server process than before | 'CLOCK' it was set back
+
+local CLOCK_STEP = 10000000
+
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+local known = redis.call('GET', KEYS[1])
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or 'none'
+local verdict = 'SAME'
+if known ~= run then
+  verdict = known and 'RESTARTED' or 'EMPTY'
+  redis.call('SET', KEYS[1], run)
+end
+local restarted = verdict ~= 'SAME'
+
+for i = 3, #KEYS, 2 do
+  local rate_key, opens = KEYS[i], now + tonumber(ARGV[(i + 1) / 2])
+  local state = redis.call('HMGET', rate_key, 'seq', 'last', 'hold')
+  local missing = not state[1]
+  local ahead = not missing and tonumber(state[2]) > now + CLOCK_STEP
+  if missing or ahead then
+    if ahead then verdict = 'CLOCK' elseif not restarted then verdict = 'EMPTY' end
+    redis.call('DEL', rate_key, KEYS[i + 1])
+    redis.call('HSET', rate_key, 'seq', 0, 'last', 0, 'hold', opens)
+  elseif restarted then
+    redis.call('HSET', rate_key, 'hold', math.max(tonumber(state[3]), opens))
+  end
+end
+
+if verdict == 'CLOCK' and redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('HSET', KEYS[2], 'since', now, 'probe_at', now, 'lease', 0)
+end
+return verdict

@@ -1,0 +1,212 @@
+"""The limits shared by all workers, kept in Redis: this file asks the scripts and reads their replies."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from redis.asyncio.connection import AbstractConnection
+
+from worker.core.decode import Request
+from worker.core.lane import Lane
+from worker.core.quota import Admission, Admitted, Cap, Grant, Held, Hold, Operation, Quota, Slots, Turn, Window
+from worker.core.token_bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
+from worker.errors import LimiterUnavailable
+from worker.limiter import scripts
+from worker.limiter.admission import Charge, Counters
+from worker.limiter.batcher import Batcher
+from worker.limiter.connection import connect
+from worker.limiter.keys import Keys
+from worker.ports import Events
+from worker.settings import HoldSettings, RedisSettings
+
+#: Longer than a call can last: after this the asker that was given a probe is taken for dead.
+_PROBE_LEASE: Final = timedelta(seconds=20)
+#: A provider that asks for a longer pause is not believed.
+_LONGEST_PAUSE_US: Final = 60 * SECOND_US
+#: Kinds of slots in grant.lua's reply.
+_FLOOR: Final = 1
+_PROBE: Final = 2
+
+
+def redis_time() -> int:
+    """Tell the scripts to take Redis' own clock."""
+    return 0
+
+
+class RedisLimiter:
+    """Implements `ports.Limiter`.
+
+    Several limiters, in as many processes as there are, share the limits of one namespace; they need not agree about
+    the time, for only Redis' clock counts.
+    """
+
+    def __init__(
+        self,
+        redis: RedisSettings,
+        *,
+        quotas: Mapping[Operation, Quota],
+        windows: Sequence[Window],
+        caps: Sequence[Cap],
+        hold: HoldSettings,
+        events: Events,
+        probe_lease: timedelta = _PROBE_LEASE,
+        now_us: Callable[[], int] = redis_time,
+    ) -> None:
+        """Do not connect yet.
+
+        Args:
+            redis: Where, and how patiently.
+            quotas: Operations that may be asked for.
+            windows: Limits per recipient.
+            caps: Limits per country and account.
+            hold: How often a held account is probed.
+            events: Is told when the limits start anew.
+            probe_lease: How long one asker alone may probe; afterwards it is taken for dead.
+            now_us: What the scripts take for Redis' clock; tests bring their own.
+        """
+        self._keys = Keys(redis.namespace)
+        self._shares = {(op, lane): Share.of(quota, lane) for op, quota in quotas.items() for lane in Lane}
+        self._silences = {operation: silence_us(quota) for operation, quota in quotas.items()}
+        self._counters = Counters(self._keys, windows, caps)
+        self._probes = (_us(hold.first_probe), _us(hold.slowest_probe))
+        self._lease_us = _us(probe_lease)
+        self._events = events
+        self._now_us = now_us
+        self._me = secrets.token_hex(8)
+        self._believes_held = False
+        self._client = connect(redis, self._greet)
+        self._batcher = Batcher(self._client)
+
+    @property
+    def available(self) -> bool:
+        """Whether Redis answered the last time that it was asked."""
+        return self._batcher.available
+
+    async def start(self) -> None:
+        """Connect, and make sure that Redis remembers the limits or that they start conservatively.
+
+        Raises:
+            LimiterUnavailable: Redis cannot be reached or refuses; may be tried again.
+        """
+        await self._begin_epoch()
+
+    async def aclose(self) -> None:
+        """Wait for the answers that are under way and disconnect."""
+        await self._batcher.aclose()
+        await self._client.aclose()
+
+    # -- quota --------------------------------------------------------------------------------------------------
+
+    async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
+        """Book up to *want* slots; see `ports.Limiter`."""
+        reply = await self._ask(operation, lane, want)
+        if reply[0] in {b"COLD", b"CLOCK"}:
+            await self._begin_epoch()
+            reply = await self._ask(operation, lane, want)
+        match reply:
+            case [b"SLOTS", kind, *waits]:
+                self._believes_held = kind == _PROBE
+                waits_s = tuple(wait / SECOND_US for wait in waits)
+                return Slots(waits_s, floor=kind == _FLOOR, probe=kind == _PROBE)
+            case [b"TURN", after]:
+                return Turn(after / SECOND_US)
+            case [b"HELD", after, code]:
+                self._believes_held = True
+                return Held(after / SECOND_US, code.decode())
+        raise LimiterUnavailable("Redis forgets the limits as soon as they are set: is something emptying it?")
+
+    async def _ask(self, operation: Operation, lane: Lane, want: int) -> Any:
+        share, keys = self._shares[operation, lane], self._keys
+        return await self._batcher.run(
+            scripts.GRANT,
+            (keys.rate(operation), keys.ring(operation), keys.account),
+            (
+                self._now_us(),
+                share.rate,
+                share.window_us,
+                lane.value,
+                share.reach_gaps,
+                share.reach_us,
+                share.furthest_us,
+                share.floor_us,
+                max(want, 1),
+                self._me,
+                self._lease_us,
+            ),
+        )
+
+    async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
+        """Pause and slow down; see `ports.Limiter`."""
+        asked = THROTTLE_PAUSE_US if retry_after_s is None else round(retry_after_s * SECOND_US)
+        pause = min(max(asked, THROTTLE_PAUSE_US), _LONGEST_PAUSE_US)
+        await self._batcher.run(scripts.THROTTLED, (self._keys.rate(operation),), (self._now_us(), pause))
+
+    # -- windows and caps ---------------------------------------------------------------------------------------
+
+    async def admit(self, request: Request) -> Admission:
+        """Count *request* everywhere or nowhere; see `ports.Limiter`."""
+        ask = self._counters.ask(request.sms.number, request.lane)
+        if ask is None:
+            return Admitted()
+        reply = await self._batcher.run(scripts.ADMIT, ask.keys, (self._now_us(), *ask.args))
+        return self._counters.read(ask, reply)
+
+    async def refund(self, admitted: Admitted) -> None:
+        """Take *admitted* out of the windows and caps; a second time does nothing.
+
+        When Redis fails meanwhile, the message stays counted: one too few is sent, never one too many.
+        """
+        charge = admitted.charge
+        if not isinstance(charge, Charge) or charge.is_spent:
+            return
+        charge.is_spent = True
+        await self._batcher.run(scripts.REFUND, charge.keys, charge.args)
+
+    # -- hold ---------------------------------------------------------------------------------------------------
+
+    async def hold(self, code: str) -> None:
+        """Hold the account because of *code*; a failed probe of this limiter's lengthens the hold."""
+        self._believes_held = True
+        await self._batcher.run(scripts.HOLD, (self._keys.account,), (self._now_us(), code, self._me, *self._probes))
+
+    async def lift(self) -> None:
+        """Lift the hold. Costs nothing unless this limiter met the hold since it last got a usual slot."""
+        if self._believes_held:
+            await self._batcher.run(scripts.LIFT, (self._keys.account,))
+            self._believes_held = False
+
+    async def held(self) -> Hold | None:
+        """The account's hold, if there is one; afterwards `lift` lifts it, whoever set it."""
+        reply = await self._batcher.run(scripts.HELD, (self._keys.account,), (self._now_us(),))
+        if not reply:
+            return None
+        self._believes_held = True
+        code, age, probe_in, probes = reply
+        return Hold(code.decode(), age / SECOND_US, probe_in / SECOND_US, probes)
+
+    # -- epoch --------------------------------------------------------------------------------------------------
+
+    def _epoch_call(self) -> tuple[list[bytes], list[int]]:
+        keys = [self._keys.epoch, self._keys.account]
+        for operation in self._silences:
+            keys += [self._keys.rate(operation), self._keys.ring(operation)]
+        return keys, [self._now_us(), *self._silences.values()]
+
+    async def _begin_epoch(self) -> None:
+        self._tell(await self._batcher.run(scripts.EPOCH, *self._epoch_call()))
+
+    async def _greet(self, connection: AbstractConnection) -> None:
+        """Before a new connection may grant anything: is this the server that knows what was granted?"""
+        keys, args = self._epoch_call()
+        await connection.send_command("EVAL", scripts.EPOCH.text, len(keys), *keys, *args, check_health=False)
+        self._tell(await connection.read_response())
+
+    def _tell(self, verdict: bytes) -> None:
+        if verdict != b"SAME":
+            pause_s = max(self._silences.values(), default=0) / SECOND_US
+            self._events.emit("limiter.epoch", reason=verdict.decode().lower(), pause_s=pause_s)
+
+
+def _us(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)

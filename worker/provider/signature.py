@@ -1,0 +1,96 @@
+"""The provider's request signature ``ACS3-HMAC-SHA256`` (V3), which its own SDK uses by default.
+
+Pure: the instant and the nonce are arguments. The algorithm is described under "Request syntax and signature method V3"
+in Alibaba Cloud's OpenAPI documentation (https://www.alibabacloud.com/help/en/doc-detail/2593177.htm); the test vectors
+were captured from the official SDK.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+#: Version of the SMS API.
+API_VERSION: Final = "2018-05-01"
+#: SHA-256 of an empty body: every parameter of the send operations travels in the query.
+EMPTY_BODY_HASH: Final = hashlib.sha256(b"").hexdigest()
+
+_ALGORITHM: Final = "ACS3-HMAC-SHA256"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """What a call is signed with; its secrets do not show in a repr."""
+
+    id: str
+    secret: str = field(repr=False)
+    #: Of temporary credentials (STS).
+    token: str | None = field(default=None, repr=False)
+
+
+class Signed(NamedTuple):
+    """A call that is ready to be written: the query as it was signed, and all headers."""
+
+    query: str
+    headers: dict[str, str]
+
+
+def signed(
+    operation: str,
+    parameters: Mapping[str, str],
+    *,
+    host: str,
+    key: AccessKey,
+    instant: datetime,
+    nonce: str,
+    method: str = "POST",
+    body_hash: str = EMPTY_BODY_HASH,
+) -> Signed:
+    """Sign a call of *operation*; *nonce* must be new for every call, *instant* within 15 minutes of the provider's.
+
+    Only the host and the ``x-acs-*`` headers are signed, as in the provider's own example: the others may be changed
+    on the way.
+    """
+    headers = {
+        "host": host,
+        "x-acs-action": operation,
+        "x-acs-content-sha256": body_hash,
+        "x-acs-date": f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z",
+        "x-acs-signature-nonce": nonce,
+        "x-acs-version": API_VERSION,
+    }
+    if key.token:
+        headers["x-acs-accesskey-id"] = key.id
+        headers["x-acs-security-token"] = key.token
+    query = canonical_query(parameters)
+    headers["Authorization"] = authorization(method, query, headers, body_hash, key)
+    return Signed(query, headers)
+
+
+def canonical_query(parameters: Mapping[str, str]) -> str:
+    """Encode *parameters* as they are signed: sorted by name, RFC 3986, a space is ``%20``, a tilde is itself."""
+    return "&".join([f"{_encoded(name)}={_encoded(parameters[name])}" for name in sorted(parameters)])
+
+
+def canonical_request(method: str, query: str, headers: Mapping[str, str], body_hash: str) -> tuple[str, str]:
+    """The text that is signed, and the names of its *headers* (given in lower case), joined by semicolons."""
+    names = sorted(headers)
+    lines = "".join([f"{name}:{headers[name].strip()}\n" for name in names])
+    signed_names = ";".join(names)
+    return f"{method}\n/\n{query}\n{lines}\n{signed_names}\n{body_hash}", signed_names
+
+
+def authorization(method: str, query: str, headers: Mapping[str, str], body_hash: str, key: AccessKey) -> str:
+    """The ``Authorization`` header of a call whose signed *headers*, names in lower case, are exactly these."""
+    request, signed_names = canonical_request(method, query, headers, body_hash)
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    signature = hmac.digest(key.secret.encode(), f"{_ALGORITHM}\n{digest}".encode(), "sha256").hex()
+    return f"{_ALGORITHM} Credential={key.id},SignedHeaders={signed_names},Signature={signature}"
+
+
+def _encoded(text: str) -> str:
+    # Names, numbers and most senders are plain, and to see that is ten times as fast as to quote them.
+    return text if text.isalnum() and text.isascii() else quote(text, safe="")

@@ -1,0 +1,81 @@
+"""States of the worker, asked for at every scrape rather than kept: they cannot go stale or drift."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from worker.core.lane import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How the worker stands at this moment."""
+
+    #: Deliveries received and not yet settled.
+    in_hand: Mapping[Lane, int] = field(default_factory=dict)
+    #: Of them, those that wait for their turn.
+    waiting: Mapping[Lane, int] = field(default_factory=dict)
+    #: Messages are taken from the broker.
+    consuming: bool = False
+    #: The publishing connection stands.
+    publishing: bool = False
+    #: The broker refuses publishes because of an alarm.
+    blocked: bool = False
+    #: Redis answers.
+    limiter: bool = False
+    draining: bool = False
+    #: The code for which the account is held.
+    held: str | None = None
+
+    def conditions(self) -> dict[str, bool | str]:
+        """What readiness is made of (`health.Health`): ready is able to take messages and to settle them.
+
+        A hold is a fact and no condition: the worker does what it should, and taking it out of service mends nothing.
+        """
+        return {
+            "broker_consuming": self.consuming,
+            "broker_publishing": self.publishing,
+            "broker_not_blocked": not self.blocked,
+            "limiter_available": self.limiter,
+            "not_draining": not self.draining,
+            "account_held": self.held or "no",
+        }
+
+
+class Gauges(Collector):
+    """Tells a `Snapshot` to Prometheus; nothing until one is set."""
+
+    def __init__(self) -> None:
+        self.snapshot: Callable[[], Snapshot] | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield every gauge."""
+        if self.snapshot is None:
+            return
+        now = self.snapshot()
+        yield _by("sms_in_hand", "Deliveries received and not yet settled.", "lane", _lanes(now.in_hand))
+        yield _by("sms_waiting", "Of those in hand, the ones that wait for their turn.", "lane", _lanes(now.waiting))
+        roles = {"consume": now.consuming, "publish": now.publishing}
+        yield _by("sms_broker_connected", "Whether RabbitMQ is connected.", "role", roles)
+        yield _one("sms_broker_blocked", "Whether RabbitMQ refuses publishes because of an alarm.", now.blocked)
+        yield _one("sms_limiter_available", "Whether Redis answers; nothing is sent while it does not.", now.limiter)
+        yield _one("sms_account_held", "Whether sending is stopped for the account.", now.held is not None)
+        yield _one("sms_draining", "Whether the worker is leaving.", now.draining)
+
+
+def _lanes(counts: Mapping[Lane, int]) -> dict[str, float]:
+    """Every lane is told, so that an absent series means an absent worker."""
+    return {lane.value: counts.get(lane, 0) for lane in Lane}
+
+
+def _one(name: str, sentence: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, sentence, value=float(value))
+
+
+def _by(name: str, sentence: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, sentence, labels=[label])
+    for value, amount in values.items():
+        family.add_metric([value], float(amount))
+    return family
