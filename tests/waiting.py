@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 async def eventually(
     condition: Callable[[], T | Awaitable[T]],
-    timeout: float = 10,
-    because: str = "the condition",  # noqa: ASYNC109 - it is a test's deadline
+    timeout: float = 10,  # noqa: ASYNC109 - the text of its failure is the point
+    because: str = "the condition",
 ) -> T:
     """Look at *condition*, a function or a coroutine function, until it is true, and return what it was.
 

@@ -30,6 +30,8 @@ _LIMITER_PAUSE_S: Final = 0.5
 _SWEEP_S: Final = 1.0
 #: A held pump asks again at least this often: somebody else may have lifted the hold.
 _HELD_LOOK_S: Final = 2.0
+#: The provider documents no bound of ValidityPeriod; three days is the longest that carriers keep a message.
+_LONGEST_VALIDITY_S: Final = 3 * 24 * 3600
 _LEAVING: Final = Unserved("the worker is draining")
 
 
@@ -209,8 +211,8 @@ class Dispatch:
 
     async def _call(self, waiting: Waiting, slot: Slot) -> None:
         request, began = waiting.request, self._loop.time()
-        validity_s = int((request.deadline - self._now()).total_seconds())
-        answer = await self._provider.send(request, max(validity_s, 1))
+        left_s = int((request.deadline - self._now()).total_seconds())
+        answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
         outcome = self._catalog.classify(answer)
         self._events.emit(
             "provider.called",

@@ -32,6 +32,15 @@ apt-get install --yes --no-install-recommends "$@"
 """
 
 
+#: What to do where this cannot install.
+_INSTEAD: Final = f"""\
+install rabbitmq-server and redis-server yourself, or start them in containers and give their addresses:
+    docker run --detach --publish 127.0.0.1:5672:5672 --publish 127.0.0.1:15672:15672 rabbitmq:4-management
+    docker run --detach --publish 127.0.0.1:6379:6379 redis:7
+    export {given.AMQP}=amqp://guest:guest@127.0.0.1:5672/ {given.REDIS}=redis://127.0.0.1:6379
+    export {given.MANAGEMENT}=http://guest:guest@127.0.0.1:15672"""
+
+
 def find_rabbitmq(path: str | None = None) -> Path | None:
     """RabbitMQ's own ``rabbitmq-server``, in *path* (default: PATH, then Debian's places).
 
@@ -70,24 +79,25 @@ def install() -> None:
     packages = missing_packages()
     if not packages:
         return
-    instead = f"install {' and '.join(packages)} yourself, or give {given.AMQP} and {given.REDIS}"
-    if shutil.which("apt-get") is None:
-        raise StackError(f"this machine has no apt-get: {instead}")
-    sudo = [] if os.geteuid() == 0 else ["sudo"]
-    if sudo and shutil.which("sudo") is None:
-        raise StackError(f"installing needs root, and there is no sudo: {instead}")
-    print(
-        f"Installing {' and '.join(packages)} with {' '.join([*sudo, 'apt-get'])}; no service is started.", flush=True
-    )
-    if subprocess.run([*sudo, *apt_command(_POLICY, packages)], check=False).returncode:
-        raise StackError(f"apt-get failed, its reason is above: {instead}")
+    command = command_for(packages, root=os.geteuid() == 0)
+    print(f"Installing {' and '.join(packages)} with apt-get; their services are not started.", flush=True)
+    if subprocess.run(command, check=False).returncode:
+        raise StackError(f"apt-get failed, its reason is above: {_INSTEAD}")
     if still := missing_packages():
-        raise StackError(f"apt-get installed {' and '.join(still)}, but the program cannot be found: {instead}")
+        raise StackError(f"apt-get installed {' and '.join(still)}, but the program cannot be found: {_INSTEAD}")
 
 
-def apt_command(policy: str, packages: list[str]) -> list[str]:
-    """What installs *packages* as root, with services kept from starting by the file *policy* meanwhile."""
-    return ["sh", "-c", _SCRIPT, "install", policy, *packages]
+def command_for(packages: list[str], *, root: bool, path: str | None = None, policy: str = _POLICY) -> list[str]:
+    """What installs *packages*, with services kept from starting by the file *policy* meanwhile.
+
+    Raises:
+        StackError: *path* (default: PATH) has no ``apt-get``, or no ``sudo`` for somebody who is not *root*.
+    """
+    if shutil.which("apt-get", path=path) is None:
+        raise StackError(f"this machine has no apt-get: {_INSTEAD}")
+    if not root and shutil.which("sudo", path=path) is None:
+        raise StackError(f"installing needs root, and this machine has no sudo: {_INSTEAD}")
+    return [*([] if root else ["sudo"]), "sh", "-c", _SCRIPT, "install", policy, *packages]
 
 
 def _places(path: str | None) -> list[str]:

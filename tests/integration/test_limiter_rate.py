@@ -98,8 +98,9 @@ async def test_no_second_exceeds_the_lower_limit_after_a_change(
 async def test_the_script_and_its_model_answer_alike(
     redis_url: str, namespace: str, client: Redis, clock: VirtualTime, seed: int
 ) -> None:
+    """Two limiters that do not agree about the rate, as while a new configuration is rolled out."""
     dice = random.Random(seed)
-    rates = [dice.choice([1, 3, 30, 300, 1999, 4000]), dice.choice([2, 30, 500, 4000])]
+    rates = dice.choice([(1, 3), (3, 30), (30, 20), (500, 300), (1999, 4000), (4000, 2000)])
     floors = {Lane.NOTIFY: dice.uniform(0.2, 30), Lane.MARKETING: dice.uniform(0.2, 30)}
     bucket = TokenBucket()
     async with AsyncExitStack() as stack:
@@ -109,7 +110,7 @@ async def test_the_script_and_its_model_answer_alike(
         bucket.hold = int(await client.hget(Keys(namespace).rate(GLOBE), "hold") or 0)
         for _ in range(250):
             clock.us += int(dice.expovariate(1) * dice.choice([0, 100, 10_000, 300_000]))
-            which, lane, want = dice.randrange(2), dice.choice(list(Lane)), dice.choice([1, 1, 2, 17, 60])
+            which, lane, want = dice.randrange(2), dice.choice(list(Lane)), dice.choice([1, 1, 2, 17, 60, 400])
             if dice.random() < 0.03:
                 bucket.throttle(clock.us, 250_000)
                 await limiters[which].throttled(GLOBE, 0.25)
@@ -122,6 +123,7 @@ async def test_the_script_and_its_model_answer_alike(
             else:
                 assert answer == Turn(expected.after_us / SECOND_US)
         assert await ring(client, namespace) == bucket.slots[-CELLS:]
+        assert len(bucket.slots) > CELLS or min(rates) < 2000  # fast ones go round the ring
 
 
 async def test_an_otp_gets_the_next_slots_under_a_marketing_backlog_that_keeps_its_floor(

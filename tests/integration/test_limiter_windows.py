@@ -199,6 +199,20 @@ async def test_a_refund_takes_out_its_own_message_once(
         assert await counted(client, namespace) == "0"
 
 
+async def test_a_refund_of_a_message_that_redis_forgot_changes_nothing(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    key = Keys(namespace).recipient("85251234567")
+    async with started(redis_url, namespace, clock, windows=[ALL_DAY], caps=[Cap(9, Period.DAY)]) as limiter:
+        admitted = await limiter.admit(make_request())
+        assert isinstance(admitted, Admitted)
+        await client.delete(key)
+        await limiter.refund(admitted)
+
+        assert await counted(client, namespace) == "1"
+        assert await client.exists(key) == 0
+
+
 async def test_a_refund_after_the_period_leaves_the_next_period_alone(
     redis_url: str, namespace: str, clock: VirtualTime
 ) -> None:

@@ -32,6 +32,13 @@ from worker.provider.replies import MOST_BYTES
 from worker.provider.signature import AccessKey, signed
 
 
+async def floods(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"2000\r\n" + b" " * 0x2000 + b"\r\n")
+        await writer.drain()
+
+
 async def test_the_call_on_the_wire_is_the_one_that_was_signed() -> None:
     instant = datetime(2026, 11, 23, 17, 19, 31, tzinfo=timezone(timedelta(hours=8)))
     async with scripted_server(OK) as provider:
@@ -81,6 +88,7 @@ async def test_many_calls_share_one_connection() -> None:
         (says(http("200 OK", b"hello")), Reply(200)),
         (says(http("200 OK", BODY[:-1])), Reply(200)),
         (says(http("200 OK", BODY + b" " * MOST_BYTES)), Reply(200)),
+        (floods, Reply(200)),
         (
             says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"15\r\n", BODY[:21], b"\r\n0\r\n\r\n"),
             Reply(200),

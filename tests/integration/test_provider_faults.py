@@ -5,6 +5,7 @@ import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -74,7 +75,7 @@ async def drips(writer: asyncio.StreamWriter) -> None:
     ],
 )
 def test_a_call_that_may_have_arrived_is_never_made_again(new_loop: NewLoop, answer: Answer, expected: Fault) -> None:
-    limits = {"read_timeout": SHORT, "connect_timeout": 2 * SHORT} if expected is Fault.TIMEOUT else {}
+    limits: dict[str, Any] = {"read_timeout": SHORT, "connect_timeout": 2 * SHORT} if expected is Fault.TIMEOUT else {}
 
     fault, calls = run(new_loop, exchange(answer, **limits))
 

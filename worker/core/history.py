@@ -51,8 +51,11 @@ class History:
         return replace(self, entries=(*self.entries, entry)[-MOST_ENTRIES:])
 
     def replayed(self, entry: Entry) -> Self:
-        """An operator gave the request a fresh start: counters from zero, history kept."""
-        fresh = replace(self, attempts=0, retries=0, unknowns=0, replays=self.replays + 1)
+        """An operator gave the request a fresh start: counters from zero, history kept.
+
+        A deadline that the request does not give itself counts from now on: else an old letter would expire at once.
+        """
+        fresh = replace(self, published=entry.at, attempts=0, retries=0, unknowns=0, replays=self.replays + 1)
         return fresh.noted(entry)
 
     def to_headers(self) -> dict[str, str | int]:

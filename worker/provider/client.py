@@ -82,7 +82,7 @@ class Client:
         # The limit of the whole call ends an answer that drips. It is the sum of its parts, and none is rounded up as
         # aiohttp would: so it never strikes before the connect timeout, which tells that nothing was sent.
         timeout = aiohttp.ClientTimeout(
-            connect=connect_s, sock_read=read_s, ceil_threshold=math.inf
+            total=connect_s + read_s, connect=connect_s, sock_read=read_s, ceil_threshold=math.inf
         )
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(

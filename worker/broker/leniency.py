@@ -1,0 +1,54 @@
+"""What a publisher wrote into a message's properties must not end the connection that delivers it.
+
+The frame library raises on a property that it cannot read, such as a timestamp in nanoseconds or a type that is not
+UTF-8. That ends the connection, every unsettled delivery comes again, and the same message ends the next connection:
+after the delivery limit a whole prefetch of innocent requests would be poison. So what cannot be read counts as not
+given, and decoding then says what is missing.
+"""
+
+import struct
+from typing import Final
+
+from pamqp import decode, header
+from pamqp.common import FieldValue
+from pamqp.header import ContentHeader
+
+#: Everything that the frame library was seen to raise on hostile bytes; a deep nest of tables is a RecursionError.
+_UNREADABLE: Final = (ValueError, ArithmeticError, OSError, TypeError, LookupError, RecursionError, struct.error)
+
+_read_timestamp = decode.timestamp
+_read_short_text = decode.short_str
+_read_header = ContentHeader.unmarshal
+
+
+def tolerate_hostile_properties() -> None:
+    """Teach the frame library, once for the process; doing it again changes nothing."""
+    decode.METHODS["timestamp"] = timestamp
+    decode.TABLE_MAPPING[b"T"] = timestamp
+    decode.METHODS["shortstr"] = short_text
+    header.ContentHeader.unmarshal = content_header  # type: ignore[method-assign] # the library has no seam for it
+
+
+def timestamp(value: bytes) -> tuple[int, FieldValue]:
+    """Read a timestamp; one outside the calendar is None."""
+    try:
+        return _read_timestamp(value)
+    except _UNREADABLE:
+        return 8, None
+
+
+def short_text(value: bytes) -> tuple[int, str]:
+    """Read a text of at most 255 bytes; bytes that are not UTF-8 become question marks, so that it never grows."""
+    try:
+        return _read_short_text(value)
+    except UnicodeDecodeError:
+        end = value[0] + 1
+        return end, value[1:end].decode("ascii", errors="replace").replace("\ufffd", "?")
+
+
+def content_header(frame: ContentHeader, data: bytes) -> None:
+    """Read the properties of a message; from the first that cannot be read on, they count as not given."""
+    try:
+        _read_header(frame, data)
+    except _UNREADABLE:
+        return
