@@ -66,9 +66,10 @@ class App:
             patience=settings.worker.patience,
             now=_now,
         )
+        self.topology = terms.topology
         self.publisher = Publisher(settings.broker, terms.topology, events)
-        settlement = Settlement(self.publisher, terms.topology, settings.broker.reconnect_pause)
-        pipeline = Pipeline(self.dispatch, settlement, events, terms, now=_now, dice=random.random)
+        settler = SETTLER
+        pipeline = Pipeline(self.dispatch, settler, events, terms, now=_now, dice=random.random)
         prefetch = {lane: settings.lanes.of(lane).prefetch for lane in settings.worker.lanes}
         self.intake = Intake(settings.broker, terms.topology, prefetch, pipeline.receive, events)
         self.health = Health(settings.http, lambda: self.snapshot().conditions(), observed.metrics.exposition)
@@ -116,8 +117,30 @@ class App:
         tasks.append(asyncio.create_task(self._watch(), name="watch"))
         await self.provider.start()
         tasks.append(asyncio.create_task(self.dispatch.run(), name="dispatch"))
-        await self.publisher.start(declare=self.settings.broker.declare)
-        await self.intake.start()
+        await self._fit_topology()
+        self.publisher.start()
+        await self.publisher.wait_connected()
+        self.intake.start()
+        await self.intake.wait_consuming()
+
+    async def _fit_topology(self) -> None:
+        """Declare, or only compare, before anything is taken: a queue that loses messages must stop the start.
+
+        Raises:
+            TopologyMismatch: the broker's topology differs in a way that can lose messages.
+        """
+        fit = declare if self.settings.broker.declare else verify
+        while True:
+            try:
+                async with connected(self.settings.broker, "operate") as connection:
+                    for difference in await fit(connection, self.topology):
+                        if difference.is_fatal:
+                            raise TopologyMismatch(difference.sentence)
+                        self._events.emit("broker.differs", difference=difference.sentence)
+                    return
+            except BrokerUnavailable as error:
+                self._events.emit("broker.lost", role="operate", kind=type(error).__name__, error=error)
+            await asyncio.sleep(self.settings.broker.reconnect_pause.total_seconds())
 
     async def _watch(self) -> None:
         """Know how Redis and the account are."""

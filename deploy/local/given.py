@@ -59,6 +59,10 @@ class GivenRabbitMQ(Given):
         """Refuse."""
         self._refuse()
 
+    def flush(self) -> None:
+        """Refuse."""
+        self._refuse()
+
     def add_vhost(self, name: str) -> str:
         """Create the virtual host *name* and return its address."""
         self._management().add_vhost(name)

@@ -94,6 +94,25 @@ async def test_no_second_exceeds_the_lower_limit_after_a_change(
     assert all(slots[i] - slots[i - 20] >= 1_010_000 for i in range(changed, len(slots)))
 
 
+async def test_the_lower_limit_also_holds_where_the_ring_begins_anew(
+    redis_url: str, namespace: str, client: Redis, clock: VirtualTime
+) -> None:
+    """The last ask looks back at the ring's last ten cells and its first ten, with a pause between them."""
+    async with (
+        started(redis_url, namespace, clock, rate=4000) as old,
+        started(redis_url, namespace, clock, rate=2000) as new,
+    ):
+        for want, pause_s in ((3000, 0.0), (CELLS - 3000, 0.3), (1990, 0.0)):
+            booked = await old.grant(GLOBE, Lane.OTP, want)
+            assert isinstance(booked, Slots)
+            assert len(booked.waits_s) == want
+            clock.advance(timedelta(seconds=booked.waits_s[-1] + pause_s))
+        assert isinstance(await new.grant(GLOBE, Lane.OTP, 20), Slots)
+        slots = await ring(client, namespace)
+
+    assert all(slots[i] - slots[i - 2000] >= 1_010_000 for i in range(-20, 0))
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_the_script_and_its_model_answer_alike(
     redis_url: str, namespace: str, client: Redis, clock: VirtualTime, seed: int

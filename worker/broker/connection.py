@@ -7,7 +7,7 @@ restoring connection is not used: it did not always bring a consumer back.
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, Literal, NoReturn, TypeAlias
@@ -19,7 +19,6 @@ from aiormq.abc import AbstractChannel
 from aiormq.abc import AbstractConnection as Transport
 from aiormq.exceptions import AMQPError
 
-from worker import __version__
 from worker.broker.leniency import tolerate_hostile_properties
 from worker.core.backoff import Backoff
 from worker.errors import BrokerUnavailable, UsageError, WorkerError
@@ -95,6 +94,16 @@ def transport_of(connection: AbstractConnection) -> Transport:
     if connection.transport is None:
         raise BrokerUnavailable("the connection is closed")
     return connection.transport.connection
+
+
+async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Return when the first of *waits* does, and end the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def until_closed(*resources: Transport | AbstractChannel) -> None:

@@ -26,7 +26,7 @@ def tolerate_hostile_properties() -> None:
     decode.METHODS["timestamp"] = timestamp
     decode.TABLE_MAPPING[b"T"] = timestamp
     decode.METHODS["shortstr"] = short_text
-    header.ContentHeader.unmarshal = content_header  # type: ignore[method-assign] # the library has no seam for it
+    header.ContentHeader.unmarshal = content_header  # type: ignore[assignment]  # it has no seam
 
 
 def timestamp(value: bytes) -> tuple[int, FieldValue]:

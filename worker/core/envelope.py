@@ -26,6 +26,7 @@ _BROKERS_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery
 _SENDER_SELECTED: Final = frozenset({"CC", "BCC"})
 #: One frame of 128 KiB holds all headers; a publisher's own give way before ours would no longer fit.
 _MOST_FOREIGN: Final = 32_768
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,20 @@ def outgoing(
 def replayed(raw: RawMessage, request_id: str | None, topology: Topology, history: History) -> Outgoing:
     """The request of a dead letter, back on its lane with *history* and without the reason of its death."""
     return _onward(raw, topology.to_lane(raw.lane), _headers(raw, history), request_id)
+
+
+def returned(raw: RawMessage, topology: Topology, now: datetime) -> Outgoing:
+    """The message as it came, at the end of its lane, as if it had never been delivered.
+
+    Its AMQP timestamp stays behind; what that said of its age goes with it in a header, so that it does not grow young.
+    """
+    own = {
+        key: value
+        for key, value in raw.headers.items()
+        if key not in _SENDER_SELECTED and not key.startswith(_BROKERS_OWN)
+    }
+    is_sane = raw.timestamp is not None and _EPOCH < raw.timestamp <= now
+    return _onward(raw, topology.to_lane(raw.lane), History(raw.timestamp if is_sane else now).to_headers() | own, None)
 
 
 def foreign_headers(headers: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,12 +27,12 @@ _TABLE: Final = (
     _event("worker.draining", _INFO, "Intake has stopped; what is in hand is finished.", "signal", "in_hand"),
     _event("worker.stopped", _INFO, "The worker has left.", "exit_code", "in_hand", "duration_s"),
     _event("worker.second_signal", _WARNING, "A second signal: leaving now; what is in hand comes again.", "signal"),
-    # -- the broker; role is consume or publish
+    # -- the broker; role is consume, publish or operate
     _event("broker.connected", _INFO, "RabbitMQ is connected.", "role", "version", "duration_s"),
     _event("broker.lost", _WARNING, "The connection to RabbitMQ broke; it is tried again.", "role", "kind", "error"),
     _event("broker.blocked", _WARNING, "RabbitMQ takes no publishes: an alarm of memory or disk.", "role", "reason"),
     _event("broker.unblocked", _INFO, "RabbitMQ takes publishes again.", "role", "duration_s"),
-    _event("broker.declared", _INFO, "The topology is declared.", "namespace", "queues", "exchanges", "duration_s"),
+    _event("broker.differs", _WARNING, "The topology differs in a way that loses nothing.", "difference"),
     _event(
         "broker.unconfirmed",
         _WARNING,

@@ -84,7 +84,7 @@ def _labels(catalog: Catalog) -> dict[str, Label]:
         "operation": closed(Operation),
         "code": _code_label(catalog),
         "result": closed(("used", "burnt", "unused")),
-        "role": closed(("consume", "publish")),
+        "role": closed(("consume", "publish", "operate")),
         "level": closed(Level),
         "sink": closed(("log", "metrics", "sentry")),
     }

@@ -1,0 +1,32 @@
+"""One delivery of the broker, and the channel on which alone it can be settled."""
+
+from dataclasses import dataclass
+
+from aiormq.abc import AbstractChannel, DeliveredMessage
+
+from worker.broker.message import deliveries_of, raw_of
+from worker.core.decode import RawMessage
+from worker.core.lane import Lane
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BrokerDelivery:
+    """What the way of a message knows as `ports.Delivery`."""
+
+    raw: RawMessage
+    redelivered: bool
+    deliveries: int
+    #: The delivery tag, which means something on *channel* only.
+    tag: int
+    channel: AbstractChannel
+
+
+def delivery_of(message: DeliveredMessage, lane: Lane) -> BrokerDelivery:
+    """Read what the library hands over."""
+    return BrokerDelivery(
+        raw=raw_of(message, lane),
+        redelivered=bool(message.redelivered),
+        deliveries=deliveries_of(message.header.properties.headers),
+        tag=message.delivery_tag or 0,
+        channel=message.channel,
+    )

@@ -1,0 +1,160 @@
+"""Publishes, and knows that the broker has what was published.
+
+On a connection of its own: while an alarm of memory or disk lasts the broker reads nothing from a connection that
+publishes, and acknowledgements on it would wait too.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, NoReturn, Self
+
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel
+from aiormq.abc import AbstractConnection as Transport
+from aiormq.exceptions import DeliveryError, PublishError
+
+from worker.broker.connection import (
+    LOST,
+    Role,
+    forever,
+    is_cancelled,
+    open_channel,
+    sentence,
+    transport_of,
+    until_closed,
+    why_closed,
+)
+from worker.broker.declare import declare
+from worker.broker.message import properties_of
+from worker.core.envelope import Outgoing
+from worker.core.topology import Topology
+from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unroutable
+from worker.ports import Events
+from worker.settings import BrokerSettings
+
+_ROLE: Final[Role] = "publish"
+#: How often the connection is asked whether an alarm blocks it: the library tells of it in its log only. Seconds.
+_LOOK_S: Final = 0.25
+
+
+class Publisher:
+    """One connection and one channel with confirms, kept for good; any number of publishes at once."""
+
+    def __init__(
+        self, settings: BrokerSettings, topology: Topology, events: Events, *, dice: Callable[[], float] = random.random
+    ) -> None:
+        """Nothing is opened yet; *dice* gives numbers in [0, 1) and spreads reconnections."""
+        self._settings = settings
+        self._topology = topology
+        self._events = events
+        self._dice = dice
+        self._timeout_s = settings.publish_timeout.total_seconds()
+        self._channel: AbstractChannel | None = None
+        self._connected = asyncio.Event()
+        self._blocked = False
+        self._task: asyncio.Task[NoReturn] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a publish would be tried now."""
+        return self._channel is not None and not self._channel.is_closed
+
+    @property
+    def blocked(self) -> bool:
+        """Whether an alarm of memory or disk lasts at the broker, so that it takes no publishes."""
+        return self._blocked
+
+    async def run(self) -> NoReturn:
+        """Keep the connection until cancelled; for a task group. Else see `start`."""
+        await forever(self._session, self._settings, _ROLE, self._events, self._dice)
+
+    def start(self) -> None:
+        """Run in a task of this object's own, which `aclose` ends."""
+        self._task = asyncio.create_task(self.run(), name="broker publish")
+
+    async def aclose(self) -> None:
+        """End what `start` began; publishes in flight raise PublishUnconfirmed."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def __aenter__(self) -> Self:
+        """Start; `wait_connected` says when publishing can begin."""
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def wait_connected(self) -> None:
+        """Return as soon as publishing can begin."""
+        await self._connected.wait()
+
+    async def publish(self, message: Outgoing) -> None:
+        """Publish *message*, persistent and mandatory, and wait for the broker's confirm.
+
+        Raises:
+            Unroutable: no queue took it.
+            PublishUnconfirmed: it was sent, and no confirm came: it may or may not be there.
+            BrokerUnavailable: it was not sent: not connected, or blocked by an alarm.
+        """
+        channel, route = self._usable(), message.route
+        try:
+            await channel.basic_publish(
+                message.body,
+                exchange=route.exchange,
+                routing_key=route.key,
+                properties=properties_of(message, datetime.now(UTC)),
+                mandatory=True,
+                timeout=self._timeout_s,
+                wait=False,  # the confirm says more than an empty socket buffer, and a wait for each costs CPU
+            )
+        except PublishError:
+            raise Unroutable(f"no queue takes what exchange {route.exchange} gets with key {route.key}") from None
+        except DeliveryError:
+            raise PublishUnconfirmed("RabbitMQ refused the message: a queue is full or has no majority") from None
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            raise PublishUnconfirmed("the connection broke before the confirm") from None
+        except LOST as error:
+            raise PublishUnconfirmed(f"no confirm: {sentence(error)}") from error
+
+    def _usable(self) -> AbstractChannel:
+        if self._blocked:
+            raise BrokerUnavailable("RabbitMQ takes no publishes: an alarm of memory or disk")
+        if self._channel is None or self._channel.is_closed:
+            raise BrokerUnavailable("RabbitMQ is not connected")
+        return self._channel
+
+    async def _session(self, connection: AbstractConnection) -> None:
+        if self._settings.declare:
+            await declare(connection, self._topology)
+        transport, channel = transport_of(connection), await open_channel(connection, confirms=True)
+        watch = asyncio.create_task(self._watch_alarm(transport), name="broker alarm")
+        self._channel = channel
+        self._connected.set()
+        try:
+            await until_closed(transport, channel)
+            raise BrokerUnavailable(why_closed(channel, transport))
+        finally:
+            self._channel, self._blocked = None, False
+            self._connected.clear()
+            watch.cancel()
+
+    async def _watch_alarm(self, transport: Transport) -> None:
+        """Note when the connection is blocked, so that nothing more is written into it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                async with asyncio.timeout(0):
+                    await transport.ready()
+            except TimeoutError:
+                since, self._blocked = loop.time(), True
+                self._events.emit("broker.blocked", role=_ROLE)
+                await transport.ready()
+                self._blocked = False
+                self._events.emit("broker.unblocked", role=_ROLE, duration_s=loop.time() - since)

@@ -1,0 +1,170 @@
+"""The only place that acknowledges: first the broker confirms what was published, then the delivery is let go.
+
+Acknowledgements of one channel are written together, some milliseconds late: one write for each was a quarter of the
+CPU of receiving. Each names its own delivery tag; none speaks for the tags before it, so none can let go of a delivery
+that is still in hand.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from aiormq.abc import AbstractChannel, ChannelFrame
+from pamqp.commands import Basic
+
+from worker.broker.connection import LOST, first_of, is_cancelled, until_closed
+from worker.broker.delivery import BrokerDelivery
+from worker.core.envelope import Outgoing, returned
+from worker.core.topology import DELIVERY_LIMIT, Topology
+from worker.errors import BrokerUnavailable, Unroutable, WorkerError
+from worker.ports import Delivery, Events
+
+#: Acknowledgements wait this long for others. Seconds; what it costs is that many more deliveries that come again
+#: when the process dies, which happens anyway and is what the ledger is for.
+_GATHER_S: Final = 0.002
+#: From so many deliveries on, giving back means publishing anew: the broker counts each return towards its limit, and
+#: a request that is only given back politely must never die as poison.
+MOST_RETURNS: Final = DELIVERY_LIMIT // 2
+
+
+class Publishes(Protocol):
+    """What settling needs of the publisher."""
+
+    async def publish(self, message: Outgoing) -> None:
+        """Publish and wait for the confirm; raises BrokerUnavailable or Unroutable."""
+
+
+class Answers:
+    """Acknowledgements and returns, gathered per channel and written together."""
+
+    def __init__(self) -> None:
+        """Nothing waits."""
+        self._batches: dict[AbstractChannel, _Batch] = {}
+
+    async def ack(self, channel: AbstractChannel, tag: int) -> None:
+        """Let the delivery *tag* go; returns when that was written, or when *channel* is gone."""
+        await self._add(channel, Basic.Ack(delivery_tag=tag))
+
+    async def requeue(self, channel: AbstractChannel, tag: int) -> None:
+        """Return the delivery *tag* to its queue; returns when that was written, or when *channel* is gone."""
+        await self._add(channel, Basic.Nack(delivery_tag=tag, requeue=True))
+
+    async def _add(self, channel: AbstractChannel, answer: Basic.Ack | Basic.Nack) -> None:
+        batch = self._batches.get(channel)
+        if batch is None:
+            batch = self._batches[channel] = _Batch()
+            batch.task = asyncio.create_task(self._write(channel), name="broker settle")
+        batch.answers.append(answer)
+        await batch.written.wait()
+
+    async def _write(self, channel: AbstractChannel) -> None:
+        await asyncio.sleep(_GATHER_S)
+        batch = self._batches.pop(channel)
+        try:
+            if _is_open(channel):
+                await _write_drained(channel, batch.answers)
+        finally:
+            batch.written.set()
+
+
+class _Batch:
+    """What is written next on one channel."""
+
+    def __init__(self) -> None:
+        self.answers: list[Basic.Ack | Basic.Nack] = []
+        self.written = asyncio.Event()
+        #: Held here, because the event loop holds its tasks weakly.
+        self.task: asyncio.Task[None] | None = None
+
+
+class BrokerSettler:
+    """What the way of a message knows as `ports.Settler`."""
+
+    def __init__(
+        self,
+        publisher: Publishes,
+        topology: Topology,
+        events: Events,
+        *,
+        pause: timedelta,
+        now: Callable[[], datetime],
+    ) -> None:
+        """After a failed publish a delivery is kept for *pause* before it is returned, or it would spin."""
+        self._publisher = publisher
+        self._topology = topology
+        self._events = events
+        self._pause_s = pause.total_seconds()
+        self._now = now
+        self._answers = Answers()
+
+    async def hand_over(self, delivery: Delivery, message: Outgoing) -> None:
+        """Publish *message*, wait for the broker's confirm, then acknowledge *delivery*.
+
+        Raises:
+            BrokerUnavailable: not confirmed; *delivery* was returned to its queue after a pause.
+            Unroutable: no queue took the message; *delivery* was returned to its queue after a pause.
+        """
+        own = _own(delivery)
+        try:
+            await self._publisher.publish(message)
+        except (BrokerUnavailable, Unroutable) as error:
+            self._tell(own, message, error)
+            await self._return_later(own)
+            raise
+        await self._answers.ack(own.channel, own.tag)
+
+    async def give_back(self, delivery: Delivery) -> None:
+        """Return *delivery* to its queue as it came; never raises on a connection that is gone."""
+        own = _own(delivery)
+        if own.deliveries < MOST_RETURNS:
+            await self._answers.requeue(own.channel, own.tag)
+            return
+        message = returned(own.raw, self._topology, self._now())
+        try:
+            await self._publisher.publish(message)
+        except (BrokerUnavailable, Unroutable) as error:
+            self._tell(own, message, error)
+            await self._return_later(own)
+        else:
+            await self._answers.ack(own.channel, own.tag)
+
+    def _tell(self, delivery: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
+        fields = {"lane": delivery.raw.lane.value, "request_id": message.correlation_id}
+        self._events.emit("broker.unconfirmed", kind=type(error).__name__, error=error, **fields)
+
+    async def _return_later(self, delivery: BrokerDelivery) -> None:
+        await asyncio.sleep(self._pause_s)
+        await self._answers.requeue(delivery.channel, delivery.tag)
+
+
+def _own(delivery: Delivery) -> BrokerDelivery:
+    if not isinstance(delivery, BrokerDelivery):
+        raise TypeError(f"{type(delivery).__name__} is no delivery of RabbitMQ")
+    return delivery
+
+
+def _is_open(channel: AbstractChannel) -> bool:
+    """Whether the broker still knows *channel*: a frame for a channel that it has closed ends the whole connection.
+
+    The library takes a channel off the connection's list when it reads that the broker closed it, some turns of the
+    event loop before the channel itself learns of it.
+    """
+    return not channel.is_closed and channel.connection.channels.get(channel.number) is channel
+
+
+async def _write_drained(channel: AbstractChannel, answers: Sequence[Basic.Ack | Basic.Nack]) -> None:
+    """Write *answers* at once; returns when they have left, or when the channel is closed."""
+    drained = channel.create_future()
+    frames = ChannelFrame.marshall(channel.number, answers, drained)
+    try:
+        if channel.write_queue.full():
+            await first_of(channel.write_queue.put(frames), until_closed(channel))
+        else:
+            channel.write_queue.put_nowait(frames)
+        await drained
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise  # else the connection was cut: the broker delivers again
+    except LOST:
+        return
