@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from worker import __version__
+from worker.broker.connection import connected
 from worker.broker.consumer import Intake
+from worker.broker.declare import declare, verify
 from worker.broker.publisher import Publisher
-from worker.broker.settle import Settlement
+from worker.broker.settle import BrokerSettler
 from worker.core.lane import Lane
 from worker.core.quota import Hold
 from worker.dispatch import Dispatch
-from worker.errors import LimiterUnavailable
+from worker.errors import BrokerUnavailable, LimiterUnavailable, TopologyMismatch
 from worker.limiter.limiter import RedisLimiter
 from worker.pipeline import Pipeline
 from worker.provider.client import Client
@@ -34,6 +36,8 @@ from worker.terms import caps_of, quotas_of, terms_of, windows_of
 
 #: How often the limiter is asked how it is: what readiness and the gauges know of Redis and the hold is this old.
 _WATCH_S: Final = 1.0
+#: How often the start looks whether every lane has its consumer.
+_LOOK_S: Final = 0.05
 
 
 def _now() -> datetime:
@@ -68,7 +72,7 @@ class App:
         )
         self.topology = terms.topology
         self.publisher = Publisher(settings.broker, terms.topology, events)
-        settler = SETTLER
+        settler = BrokerSettler(self.publisher, terms.topology, events, pause=settings.broker.reconnect_pause, now=_now)
         pipeline = Pipeline(self.dispatch, settler, events, terms, now=_now, dice=random.random)
         prefetch = {lane: settings.lanes.of(lane).prefetch for lane in settings.worker.lanes}
         self.intake = Intake(settings.broker, terms.topology, prefetch, pipeline.receive, events)
@@ -81,10 +85,10 @@ class App:
     def snapshot(self) -> Snapshot:
         """How the worker stands at this moment."""
         return Snapshot(
-            in_hand=self.intake.in_hand,
+            in_hand=self.intake.in_hand_by_lane(),
             waiting=self.dispatch.waiting(),
-            consuming=self.intake.consuming,
-            publishing=self.publisher.connected,
+            consuming=self.intake.is_consuming,
+            publishing=self.publisher.is_connected,
             blocked=self.publisher.blocked,
             limiter=self._redis_answers,
             draining=self._draining,
@@ -121,7 +125,8 @@ class App:
         self.publisher.start()
         await self.publisher.wait_connected()
         self.intake.start()
-        await self.intake.wait_consuming()
+        while not self.intake.is_consuming:  # noqa: ASYNC110 - it comes and goes; once, at the start, is no event
+            await asyncio.sleep(_LOOK_S)
 
     async def _fit_topology(self) -> None:
         """Declare, or only compare, before anything is taken: a queue that loses messages must stop the start.
@@ -161,7 +166,7 @@ class App:
 
     async def _drain(self, shutdown: Shutdown) -> bool:
         self._draining = True
-        self._events.emit("worker.draining", in_hand=sum(self.intake.in_hand.values()))
+        self._events.emit("worker.draining", in_hand=self.intake.in_hand)
         finishing = asyncio.create_task(self._finish(), name="finish")
         leaving = asyncio.create_task(shutdown.leave.wait(), name="leave asked")
         grace_s = self.settings.worker.grace.total_seconds()
@@ -170,7 +175,7 @@ class App:
         for task in (finishing, leaving):
             task.cancel()
         await asyncio.wait((finishing, leaving))
-        self._events.emit("worker.stopped", exit_code=0 if finished else 4, in_hand=sum(self.intake.in_hand.values()))
+        self._events.emit("worker.stopped", exit_code=0 if finished else 4, in_hand=self.intake.in_hand)
         return finished
 
     async def _finish(self) -> None:

@@ -111,6 +111,11 @@ class RabbitMQ:
         """
         self._server.kill()
 
+    def close(self) -> None:
+        """Kill the node and its port mapper, for good."""
+        self._server.kill()
+        self._epmd.stop()
+
     def flush(self) -> None:
         """Let the node write down which queues it has, so that a kill right after this does not lose a queue."""
         self.ctl("eval", "[dets:sync(Table) || Table <- dets:all()].")

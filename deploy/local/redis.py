@@ -65,6 +65,10 @@ class Redis:
         """SIGKILL it."""
         self._server.kill()
 
+    def close(self) -> None:
+        """Kill it, for good."""
+        self._server.kill()
+
     def restart(self) -> None:
         """Stop in good order, then start."""
         self.stop()

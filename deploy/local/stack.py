@@ -70,7 +70,7 @@ class Stack:
     def _start(self, undo: ExitStack) -> None:
         for server in (self.rabbitmq, self.redis):
             if isinstance(server, RabbitMQ | Redis):
-                undo.callback(server.kill)
+                undo.callback(server.close)
                 server.spawn()  # both start at the same time
         self.redis.start()
         self.rabbitmq.start()

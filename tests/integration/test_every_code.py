@@ -37,7 +37,8 @@ AS_ANSWERED: Final = {"Specified AccessKeyId is not found": "InvalidAccessKeyId.
 
 def magic_number(code: str) -> str:
     """The number whose recipient makes the sandbox answer *code*, always."""
-    endings = [ending for ending, behaviour in TABLE.items() if behaviour.code == code and ending.startswith("990")]
+    answer = AS_ANSWERED.get(code, code)
+    endings = [ending for ending, behaviour in TABLE.items() if behaviour.code == answer and ending.startswith("990")]
     return f"8529000{endings[0]}"
 
 

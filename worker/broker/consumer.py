@@ -7,6 +7,7 @@ on; when the connection is lost all begin anew on the next one.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
@@ -59,7 +60,7 @@ class Intake:
         self._events = events
         self._dice = dice
         self._consumers: dict[Lane, tuple[AbstractChannel, str]] = {}
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._in_hand: dict[asyncio.Task[None], Lane] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopped = asyncio.Event()
@@ -69,6 +70,10 @@ class Intake:
     def in_hand(self) -> int:
         """Deliveries that were received and not yet settled, or given up with their connection."""
         return len(self._in_hand)
+
+    def in_hand_by_lane(self) -> Mapping[Lane, int]:
+        """What is in hand, lane by lane."""
+        return Counter(self._in_hand.values())
 
     @property
     def is_consuming(self) -> bool:
@@ -163,7 +168,7 @@ class Intake:
     def _take(self, delivery: BrokerDelivery) -> None:
         name = f"delivery {delivery.raw.lane.value} {delivery.tag}"
         task = asyncio.create_task(self._receive(delivery), name=name)
-        self._in_hand.add(task)
+        self._in_hand[task] = delivery.raw.lane
         self._idle.clear()
         task.add_done_callback(self._let_go)
 
@@ -171,7 +176,7 @@ class Intake:
         await self._receiver(delivery)
 
     def _let_go(self, task: "asyncio.Task[None]") -> None:
-        self._in_hand.discard(task)
+        self._in_hand.pop(task, None)
         if not self._in_hand:
             self._idle.set()
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Final, NoReturn, Self
 
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel
 from aiormq.abc import AbstractConnection as Transport
+from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError, PublishError
 
 from worker.broker.connection import (
@@ -51,7 +51,7 @@ class Publisher:
         self._events = events
         self._dice = dice
         self._timeout_s = settings.publish_timeout.total_seconds()
-        self._channel: AbstractChannel | None = None
+        self._channel: Channel | None = None
         self._connected = asyncio.Event()
         self._blocked = False
         self._task: asyncio.Task[NoReturn] | None = None
@@ -89,8 +89,17 @@ class Publisher:
         await self.aclose()
 
     async def wait_connected(self) -> None:
-        """Return as soon as publishing can begin."""
-        await self._connected.wait()
+        """Return as soon as publishing can begin.
+
+        Raises:
+            BrokerUnavailable: it could not begin within the connect timeout.
+        """
+        patience_s = self._settings.connect_timeout.total_seconds()
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._connected.wait()
+        except TimeoutError:
+            raise BrokerUnavailable(f"RabbitMQ could not be connected within {patience_s:g} s") from None
 
     async def publish(self, message: Outgoing) -> None:
         """Publish *message*, persistent and mandatory, and wait for the broker's confirm.
@@ -122,7 +131,7 @@ class Publisher:
         except LOST as error:
             raise PublishUnconfirmed(f"no confirm: {sentence(error)}") from error
 
-    def _usable(self) -> AbstractChannel:
+    def _usable(self) -> Channel:
         if self._blocked:
             raise BrokerUnavailable("RabbitMQ takes no publishes: an alarm of memory or disk")
         if self._channel is None or self._channel.is_closed:

@@ -42,7 +42,7 @@ class Answers:
         """Nothing waits."""
         self._batches: dict[AbstractChannel, _Batch] = {}
 
-    async def ack(self, channel: AbstractChannel, tag: int) -> None:
+    async def let_go(self, channel: AbstractChannel, tag: int) -> None:
         """Let the delivery *tag* go; returns when that was written, or when *channel* is gone."""
         await self._add(channel, Basic.Ack(delivery_tag=tag))
 
@@ -112,7 +112,7 @@ class BrokerSettler:
             self._tell(own, message, error)
             await self._return_later(own)
             raise
-        await self._answers.ack(own.channel, own.tag)
+        await self._answers.let_go(own.channel, own.tag)
 
     async def give_back(self, delivery: Delivery) -> None:
         """Return *delivery* to its queue as it came; never raises on a connection that is gone."""
@@ -127,7 +127,7 @@ class BrokerSettler:
             self._tell(own, message, error)
             await self._return_later(own)
         else:
-            await self._answers.ack(own.channel, own.tag)
+            await self._answers.let_go(own.channel, own.tag)
 
     def _tell(self, delivery: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
         fields = {"lane": delivery.raw.lane.value, "request_id": message.correlation_id}
@@ -158,10 +158,10 @@ async def _write_drained(channel: AbstractChannel, answers: Sequence[Basic.Ack |
     drained = channel.create_future()
     frames = ChannelFrame.marshall(channel.number, answers, drained)
     try:
-        if channel.write_queue.full():
-            await first_of(channel.write_queue.put(frames), until_closed(channel))
+        if channel.connection.write_queue.full():
+            await first_of(channel.connection.write_queue.put(frames), until_closed(channel))
         else:
-            channel.write_queue.put_nowait(frames)
+            channel.connection.write_queue.put_nowait(frames)
         await drained
     except asyncio.CancelledError:
         if is_cancelled():

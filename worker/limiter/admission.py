@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from struct import Struct
 from typing import Any, Final
 
 from worker.core.lane import Lane
@@ -12,6 +13,8 @@ from worker.core.windows import cap_words, caps_of, kept_s, seconds, strictest, 
 from worker.limiter.batcher import Argument
 from worker.limiter.keys import Keys
 
+#: Limit, period and lanes of a window, as admit.lua unpacks them.
+_WINDOW: Final = Struct(">iii")
 _CALENDAR: Final = {Period.DAY: 0, Period.MONTH: -1}
 
 
@@ -69,11 +72,11 @@ class Counters:
 
 
 def _window_args(lane: Lane, windows: Sequence[Window], kept: int) -> tuple[Argument, ...]:
-    args = [lane.rank, kept if windows else 0, len(windows)]
+    packed = b""
     for window in windows:
         period = _CALENDAR[window.period] if isinstance(window.period, Period) else seconds(window.period)
-        args += [window.limit, period, sum(1 << counted.rank for counted in window.lanes)]
-    return tuple(args)
+        packed += _WINDOW.pack(window.limit, period, sum(1 << counted.rank for counted in window.lanes))
+    return (lane.rank, kept if windows else 0, packed)
 
 
 def _name(cap: Cap) -> str:

@@ -4,7 +4,8 @@
 --       2 caps       hash: name of the cap -> '<start of its period> <count>'
 -- ARGV  1 now in us (0: this server's clock)  2 class of the lane  3 seconds that an entry is kept (0: none is made;
 --         only for a lane that is in no window)
---       4 number of windows; then for each: limit, period, mask of the classes that it counts;
+--       4 windows of the lane, 12 bytes each: limit, period, mask of the classes that it counts (big-endian integers:
+--         one argument, because packing arguments is what costs a client most)
 --       then for each cap: name, limit, period
 --       A period is a number of seconds, or 0: calendar day, -1: calendar month (of Asia/Singapore, UTC+8 all year)
 -- Reply {1, entry, start of each cap's period ...} | {0, which (windows first, then caps; from 1), when it reopens}
@@ -20,7 +21,7 @@ if now == 0 then
   now = time[1] * 1000000 + time[2]
 end
 local second = floor(now / 1000000)
-local class, keep, windows = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local class, keep, windows = tonumber(ARGV[2]), tonumber(ARGV[3]), #ARGV[4] / 12
 
 local function day_start(at)
   return floor((at + EAST) / DAY) * DAY - EAST
@@ -55,9 +56,9 @@ end
 local log = windows > 0 and redis.call('GET', KEYS[1]) or ''
 local limit, mask, since, length, finish, count = {}, {}, {}, {}, {}, {}
 for i = 1, windows do
-  local at = 5 + (i - 1) * 3
-  local period = tonumber(ARGV[at + 1])
-  limit[i], mask[i], count[i] = tonumber(ARGV[at]), tonumber(ARGV[at + 2]), 0
+  local period
+  limit[i], period, mask[i] = struct.unpack('>i4i4i4', ARGV[4], (i - 1) * 12 + 1)
+  count[i] = 0
   if period > 0 then
     since[i], length[i] = second - period, period
   else
@@ -77,12 +78,11 @@ end
 
 -- The caps.
 local names, starts, counts = {}, {}, {}
-local first = 5 + windows * 3
-for at = first, #ARGV, 3 do names[#names + 1] = ARGV[at] end
+for at = 5, #ARGV, 3 do names[#names + 1] = ARGV[at] end
 if #names > 0 then
   local stored = redis.call('HMGET', KEYS[2], unpack(names))
   for i = 1, #names do
-    local at = first + (i - 1) * 3
+    local at = 5 + (i - 1) * 3
     local start, ends = calendar(tonumber(ARGV[at + 2]))
     local used = 0
     if stored[i] then

@@ -179,9 +179,9 @@ class RedisLimiter:
     async def held(self) -> Hold | None:
         """The account's hold, if there is one; afterwards `lift` lifts it, whoever set it."""
         reply = await self._batcher.run(scripts.HELD, (self._keys.account,), (self._now_us(),))
+        self._believes_held = bool(reply)
         if not reply:
             return None
-        self._believes_held = True
         code, age, probe_in, probes = reply
         return Hold(code.decode(), age / SECOND_US, probe_in / SECOND_US, probes)
 

@@ -1,0 +1,143 @@
+"""What tests against a real RabbitMQ share: settings, raw AMQP, and a receiver that remembers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiormq
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
+from pamqp.commands import Basic
+from pydantic import SecretStr
+
+from tests.fakes import RecordingEvents
+from tests.makers import make_raw
+from worker.broker.connection import connected
+from worker.broker.consumer import Intake
+from worker.broker.declare import declare
+from worker.broker.publisher import Publisher
+from worker.broker.settle import BrokerSettler
+from worker.core.decode import RawMessage
+from worker.core.envelope import Outgoing
+from worker.core.lane import Lane
+from worker.core.topology import Route, Topology
+from worker.ports import Delivery
+from worker.settings import BrokerSettings
+
+PAUSE = timedelta(milliseconds=50)
+#: The smallest ladder that has several hops: it is declared three times as fast as the whole one.
+TOPOLOGY = Topology(levels=4)
+
+
+def settings_for(url: str, **changes: Any) -> BrokerSettings:
+    return BrokerSettings(url=SecretStr(url), reconnect_pause=PAUSE, **changes)
+
+
+@asynccontextmanager
+async def raw_channel(url: str) -> AsyncIterator[Channel]:
+    """A bare channel, for what a publisher or an operator does."""
+    connection = await aiormq.connect(url)
+    channel = await connection.channel()
+    assert isinstance(channel, Channel)
+    try:
+        yield channel
+    finally:
+        await connection.close()
+
+
+async def declared(url: str, topology: Topology = TOPOLOGY) -> None:
+    async with connected(settings_for(url), "operate") as connection:
+        await declare(connection, topology)
+
+
+async def depth(url: str, queue: str) -> int:
+    """Messages of *queue* that are ready."""
+    async with raw_channel(url) as channel:
+        return (await channel.queue_declare(queue, passive=True)).message_count or 0
+
+
+async def send(url: str, exchange: str, key: str, *bodies: bytes, **properties: Any) -> None:
+    """Publish as any AMQP client would."""
+    async with raw_channel(url) as channel:
+        for body in bodies:
+            await channel.basic_publish(
+                body, exchange=exchange, routing_key=key, properties=Basic.Properties(delivery_mode=2, **properties)
+            )
+
+
+async def send_to(url: str, lane: Lane, *ids: str, topology: Topology = TOPOLOGY, **properties: Any) -> None:
+    """Publish a request for each id."""
+    route, bodies = topology.to_lane(lane), [make_raw(lane, id=one).body for one in ids]
+    await send(url, route.exchange, route.key, *bodies, **{"message_type": "sms.request.v1"} | properties)
+
+
+async def take(url: str, queue: str, count: int = 1, timeout: float = 10) -> list[DeliveredMessage]:  # noqa: ASYNC109 - a test's deadline
+    """Consume and acknowledge so many messages."""
+    async with raw_channel(url) as channel:
+        arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        await channel.basic_qos(prefetch_count=count)
+        await channel.basic_consume(queue, arrived.put)
+        taken = []
+        async with asyncio.timeout(timeout):
+            for _ in range(count):
+                taken.append(await arrived.get())
+        for message in taken:
+            await channel.basic_ack(message.delivery_tag or 0)
+        return taken
+
+
+def outgoing(route: Route, body: bytes = b"{}", **headers: Any) -> Outgoing:
+    return Outgoing(route, body, headers, "sms.request.v1", "application/json", "r-1")
+
+
+@dataclass
+class Recorder:
+    """A receiver that keeps every delivery in hand until the test says what becomes of it."""
+
+    got: list[Delivery] = field(default_factory=list)
+    arrived: "asyncio.Queue[Delivery]" = field(default_factory=asyncio.Queue)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, delivery: Delivery) -> None:
+        self.got.append(delivery)
+        self.arrived.put_nowait(delivery)
+        await self.open.wait()
+
+    async def next(self) -> Delivery:
+        async with asyncio.timeout(10):
+            return await self.arrived.get()
+
+
+@asynccontextmanager
+async def publishing(url: str, events: RecordingEvents | None = None, **changes: Any) -> AsyncIterator[Publisher]:
+    """A connected publisher."""
+    async with Publisher(settings_for(url, **changes), TOPOLOGY, events or RecordingEvents()) as publisher:
+        await publisher.wait_connected()
+        yield publisher
+
+
+@asynccontextmanager
+async def consuming(
+    url: str, receiver: Any, events: RecordingEvents | None = None, prefetch: int = 50, **changes: Any
+) -> AsyncIterator[Intake]:
+    """An intake that has begun."""
+    lanes = dict.fromkeys(Lane, prefetch)
+    intake = Intake(settings_for(url, **changes), TOPOLOGY, lanes, receiver, events or RecordingEvents())
+    intake.start()
+    try:
+        yield intake
+    finally:
+        await intake.aclose()
+
+
+def settler_for(publisher: Any, events: RecordingEvents | None = None) -> BrokerSettler:
+    return BrokerSettler(
+        publisher, TOPOLOGY, events or RecordingEvents(), pause=PAUSE, now=lambda: datetime.now(UTC)
+    )
+
+
+def raw(lane: Lane = Lane.OTP, **changes: Any) -> RawMessage:
+    return make_raw(lane, **changes)

@@ -1,0 +1,223 @@
+"""Looks into the dead-letter queues, and brings letters back or throws them away, while workers run.
+
+Looking is consuming without settling and then closing the channel, which returns everything in its order. Fetching one
+by one (basic.get) and giving back would change the order of a quorum queue. Each look raises the letters' delivery
+count by one; the queues' delivery limit is out of reach.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
+
+from worker.broker.connection import connected, open_channel, translated
+from worker.broker.letter import Letter, letter_of
+from worker.broker.publisher import Publisher
+from worker.broker.settle import Answers, Publishes
+from worker.core.envelope import replayed
+from worker.core.history import Entry
+from worker.core.lane import Lane
+from worker.core.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.topology import Topology
+from worker.errors import BrokerUnavailable, UsageError
+from worker.ports import Events
+from worker.settings import BrokerSettings
+
+#: Letters of one look: RabbitMQ 3.10 returned 50,000 in order, 100,000 no longer. All of them are held in memory.
+MOST: Final = 50_000
+#: Publishes of a replay that wait for their confirm at the same time.
+_AT_ONCE: Final = 200
+#: A letter that does not come for so long is in somebody else's hands. Seconds.
+_PATIENCE_S: Final = 2.0
+
+#: Which letters are meant.
+Choice = Callable[[Letter], bool]
+
+
+class DeadLetters:
+    """The dead-letter queues of one namespace; see `open_dead_letters`."""
+
+    def __init__(
+        self, connection: AbstractConnection, publisher: Publishes, topology: Topology, *, now: Callable[[], datetime]
+    ) -> None:
+        """Look over *connection*, replay over *publisher*."""
+        self._connection = connection
+        self._publisher = publisher
+        self._topology = topology
+        self._now = now
+
+    async def groups(self) -> Mapping[ErrorClass, int]:
+        """How many letters wait in each class; costs nothing and disturbs nobody.
+
+        Raises:
+            BrokerUnavailable: the connection broke, or the topology is not declared.
+        """
+        channel = await open_channel(self._connection)
+        depths = {error_class: await self._depth(channel, error_class) for error_class in DEAD_CLASSES}
+        with translated("closing"):
+            await channel.close()
+        return depths
+
+    async def scan(self, error_class: ErrorClass, limit: int = 1000) -> list[Letter]:
+        """The oldest *limit* letters of a class, in order; all of them stay.
+
+        Raises:
+            UsageError: *limit* is above `MOST`.
+            BrokerUnavailable: the connection broke.
+        """
+        async with self._looking(error_class, limit) as look:
+            return [letter async for letter in look]
+
+    async def export(self, error_class: ErrorClass, limit: int = MOST) -> AsyncIterator[Letter]:
+        """Like `scan`, one letter after the other as they come; close the iterator when leaving it early."""
+        async with self._looking(error_class, limit) as look:
+            async for letter in look:
+                yield letter
+
+    async def show(self, error_class: ErrorClass, wanted: str | int, limit: int = MOST) -> Letter | None:
+        """The first letter with a request id, or the one at a position (from 1); None when there is none."""
+        chosen = chosen_by(wanted)
+        bound = min(wanted, limit) if isinstance(wanted, int) else limit
+        async with self._looking(error_class, bound) as look:
+            async for letter in look:
+                if chosen(letter):
+                    return letter
+        return None
+
+    async def replay(
+        self, error_class: ErrorClass, chosen: Choice, *, limit: int = 1000, lane: Lane | None = None
+    ) -> list[Letter]:
+        """Bring the chosen ones of the oldest *limit* letters back to their lane, or to *lane*, with fresh counters.
+
+        Each is published and confirmed before it is let go; the others stay in their order.
+
+        Returns:
+            Those that were brought back.
+
+        Raises:
+            UsageError: a chosen letter has no lane that can be told and *lane* is None; nothing was replayed.
+            Unroutable: the lane has no queue; the letters stay.
+            BrokerUnavailable: the connection broke; what was confirmed before is back, the rest stays. A letter whose
+                confirm got lost may be in both places.
+        """
+        async with self._looking(error_class, limit) as look:
+            letters = [letter async for letter in look if chosen(letter)]
+            laneless = next((letter for letter in letters if (lane or letter.lane) is None), None)
+            if laneless is not None:
+                raise UsageError(f"letter {laneless.position} was published to {laneless.routing_key}: name a lane")
+            gate = asyncio.Semaphore(_AT_ONCE)
+            await _all(self._replay_one(look, letter, lane, gate) for letter in letters)
+        return letters
+
+    async def discard(self, error_class: ErrorClass, chosen: Choice, *, limit: int = 1000) -> list[Letter]:
+        """Throw away the chosen ones of the oldest *limit* letters; the others stay in their order.
+
+        Returns:
+            Those that are gone.
+
+        Raises:
+            BrokerUnavailable: the connection broke; perhaps not all of the chosen are gone.
+        """
+        async with self._looking(error_class, limit) as look:
+            letters = [letter async for letter in look if chosen(letter)]
+            await _all(look.let_go(letter) for letter in letters)
+        return letters
+
+    async def _replay_one(self, look: "_Look", letter: Letter, lane: Lane | None, gate: asyncio.Semaphore) -> None:
+        raw = letter.raw(lane or letter.lane or Lane.OTP)  # `replay` has made sure that there is one
+        entry = Entry(self._now(), letter.code or "local.replayed", letter.error_class.value)
+        message = replayed(raw, letter.request_id, self._topology, letter.history.replayed(entry))
+        async with gate:
+            await self._publisher.publish(message)
+        await look.let_go(letter)
+
+    async def _depth(self, channel: Channel, error_class: ErrorClass) -> int:
+        queue = self._topology.dead_queue(error_class)
+        with translated(f"looking at {queue}"):
+            return (await channel.queue_declare(queue, passive=True)).message_count or 0
+
+    @asynccontextmanager
+    async def _looking(self, error_class: ErrorClass, limit: int) -> "AsyncIterator[_Look]":
+        if not 1 <= limit <= MOST:
+            raise UsageError(f"between 1 and {MOST} letters can be looked at in one go")
+        channel = await open_channel(self._connection)
+        bound = min(await self._depth(channel, error_class), limit)
+        look = _Look(channel, error_class, self._topology, bound)
+        await look.begin()
+        try:
+            yield look
+        finally:
+            with translated("closing"):
+                await channel.close()
+
+
+class _Look:
+    """One look into one queue: letters as they come, none settled unless it is let go."""
+
+    def __init__(self, channel: Channel, error_class: ErrorClass, topology: Topology, bound: int) -> None:
+        self._channel = channel
+        self._error_class = error_class
+        self._topology = topology
+        self._bound = bound
+        self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        self._answers = Answers()
+
+    async def begin(self) -> None:
+        if not self._bound:
+            return
+        queue = self._topology.dead_queue(self._error_class)
+        with translated(f"looking into {queue}"):
+            await self._channel.basic_qos(prefetch_count=self._bound)
+            await self._channel.basic_consume(queue, self._arrived.put)
+
+    async def __aiter__(self) -> AsyncIterator[Letter]:
+        for position in range(1, self._bound + 1):
+            message = await self._next()
+            if message is None:
+                return
+            yield letter_of(message, self._error_class, position, self._topology)
+
+    async def let_go(self, letter: Letter) -> None:
+        """Acknowledge: on a fresh channel with one consumer the delivery tag is the position."""
+        await self._answers.let_go(self._channel, letter.position)
+
+    async def _next(self) -> DeliveredMessage | None:
+        """The next message; None when somebody else took what was still there."""
+        if self._arrived.empty():
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    return await self._arrived.get()
+            except TimeoutError:
+                if self._channel.is_closed:
+                    raise BrokerUnavailable("the connection broke") from None
+                return None
+        return self._arrived.get_nowait()
+
+
+def chosen_by(*wanted: str | int) -> Choice:
+    """Choose by request id or by position; every letter of an id is chosen."""
+    ids, positions = {one for one in wanted if isinstance(one, str)}, {one for one in wanted if isinstance(one, int)}
+    return lambda letter: letter.request_id in ids or letter.position in positions
+
+
+@asynccontextmanager
+async def open_dead_letters(
+    settings: BrokerSettings, topology: Topology, events: Events, *, now: Callable[[], datetime]
+) -> AsyncIterator[DeadLetters]:
+    """Connect for looking and for replaying; raises BrokerUnavailable when RabbitMQ cannot be reached."""
+    publishing = settings.model_copy(update={"declare": False})
+    async with connected(settings, "operate") as connection, Publisher(publishing, topology, events) as publisher:
+        await publisher.wait_connected()
+        yield DeadLetters(connection, publisher, topology, now=now)
+
+
+async def _all(steps: Iterable[Awaitable[None]]) -> None:
+    """Take all *steps* side by side and wait for every one, then raise the first failure."""
+    for outcome in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
