@@ -134,9 +134,7 @@ async def consuming(
 
 
 def settler_for(publisher: Any, events: RecordingEvents | None = None) -> BrokerSettler:
-    return BrokerSettler(
-        publisher, TOPOLOGY, events or RecordingEvents(), pause=PAUSE, now=lambda: datetime.now(UTC)
-    )
+    return BrokerSettler(publisher, TOPOLOGY, events or RecordingEvents(), pause=PAUSE, now=lambda: datetime.now(UTC))
 
 
 def raw(lane: Lane = Lane.OTP, **changes: Any) -> RawMessage:

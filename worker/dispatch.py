@@ -229,7 +229,9 @@ class Dispatch:
     async def _teach(self, slot: Slot, outcome: Accepted | Failed) -> None:
         """What the outcome means for everybody else's calls."""
         if isinstance(outcome, Accepted):
-            await self._limiter.lift()
+            if slot.probe:  # a call that was in flight when the hold began proves nothing
+                self._events.emit("hold.lifted")
+                await self._limiter.lift()
         elif outcome.row.error_class is ErrorClass.THROTTLED:
             retry_after_s = outcome.retry_after.total_seconds() if outcome.retry_after else None
             await self._limiter.throttled(slot.operation, retry_after_s)

@@ -169,7 +169,6 @@ async def test_only_what_was_certainly_not_sent_gives_its_count_back(answer: Rep
         ),
         (Reply(200, "AMOUNT_NOT_ENOUGH"), ("hold", "AMOUNT_NOT_ENOUGH")),
         (Reply(200, "ALERT_LIMIT_DAY"), ("hold", "ALERT_LIMIT_DAY")),
-        (Reply(200, "OK"), ("lift", None)),
     ],
 )
 async def test_what_a_call_teaches_is_told_to_the_limiter(answer: Reply, lesson: tuple[str, Any]) -> None:
@@ -178,6 +177,15 @@ async def test_what_a_call_teaches_is_told_to_the_limiter(answer: Reply, lesson:
         await rig.dispatch.send(request("a"))
 
         assert rig.limiter.taught == [lesson]
+
+
+@pytest.mark.parametrize("probe", [True, False])
+async def test_only_an_accepted_probe_lifts_the_hold(probe: bool) -> None:
+    async with running(Rig()) as rig:
+        rig.limiter.grants = [Slots((0.0,), probe=probe)]
+        await rig.dispatch.send(request("a"))
+
+        assert rig.limiter.taught == ([("lift", None)] if probe else [])
 
 
 async def test_an_unlisted_code_raises_an_alarm() -> None:

@@ -17,6 +17,7 @@ from worker.limiter.admission import Charge, Counters
 from worker.limiter.batcher import Batcher
 from worker.limiter.connection import connect
 from worker.limiter.keys import Keys
+from worker.limiter.ring import recent_slots
 from worker.ports import Events
 from worker.settings import HoldSettings, RedisSettings
 
@@ -115,6 +116,10 @@ class RedisLimiter:
                 self._believes_held = True
                 return Held(after / SECOND_US, code.decode())
         raise LimiterUnavailable("Redis forgets the limits as soon as they are set: is something emptying it?")
+
+    async def recent_slots(self, operation: Operation) -> tuple[list[int], int]:
+        """The latest slots granted to all workers, oldest first, and the time; Redis' microseconds. See `ring`."""
+        return await recent_slots(self._client, self._keys, operation)
 
     async def _ask(self, operation: Operation, lane: Lane, want: int) -> Any:
         share, keys = self._shares[operation, lane], self._keys

@@ -1,0 +1,66 @@
+"""Declaring and comparing the topology on a real RabbitMQ."""
+
+import pytest
+
+from tests.brokers import TOPOLOGY, declared, raw_channel, settings_for
+from worker.broker.connection import connected
+from worker.broker.declare import declare, verify
+from worker.core.lane import Lane
+from worker.core.topology import Bounds, Topology
+from worker.errors import TopologyMismatch
+
+
+async def test_a_topology_that_is_declared_twice_has_no_difference(amqp_url: str) -> None:
+    async with connected(settings_for(amqp_url), "operate") as connection:
+        assert await declare(connection, Topology()) == []
+        assert await declare(connection, Topology()) == []
+        assert await verify(connection, Topology()) == []
+
+
+async def test_looking_at_an_empty_broker_names_everything_and_creates_nothing(amqp_url: str) -> None:
+    async with connected(settings_for(amqp_url), "operate") as connection:
+        first = await verify(connection, TOPOLOGY)
+        second = await verify(connection, TOPOLOGY)
+
+    names = {entity.name for entity in (*TOPOLOGY.queues(), *TOPOLOGY.exchanges())}
+    assert {difference.name for difference in first} == names
+    assert {difference.name for difference in second} == names
+    assert all(difference.argument is None and difference.is_fatal for difference in second)
+
+
+async def test_a_queue_that_can_lose_messages_is_refused_by_name_and_argument(amqp_url: str) -> None:
+    designed = {queue.name: dict(queue.arguments) for queue in TOPOLOGY.queues()}[TOPOLOGY.lane_queue(Lane.OTP)]
+    async with raw_channel(amqp_url) as channel:
+        await channel.queue_declare(
+            TOPOLOGY.lane_queue(Lane.OTP), durable=True, arguments=designed | {"x-delivery-limit": 3}
+        )
+        await channel.queue_declare(TOPOLOGY.lane_queue(Lane.NOTIFY), durable=False)
+
+    async with connected(settings_for(amqp_url), "operate") as connection:
+        with pytest.raises(TopologyMismatch) as refused:
+            await declare(connection, TOPOLOGY)
+
+    text = str(refused.value)
+    assert "queue sms.send.otp: x-delivery-limit should be '20' but is '3'" in text
+    assert "queue sms.send.notify: durable should be" in text
+    assert "sms.send.marketing" not in text
+
+
+async def test_an_exchange_of_another_type_is_refused(amqp_url: str) -> None:
+    async with raw_channel(amqp_url) as channel:
+        await channel.exchange_declare("sms.dead", exchange_type="fanout", durable=True)
+
+    async with connected(settings_for(amqp_url), "operate") as connection:
+        with pytest.raises(TopologyMismatch, match="exchange sms.dead: type should be 'direct' but is 'fanout'"):
+            await declare(connection, TOPOLOGY)
+
+
+async def test_another_length_of_the_outcome_queue_is_told_and_tolerated(amqp_url: str) -> None:
+    await declared(amqp_url, Topology(levels=4, done=Bounds(length=10)))
+
+    async with connected(settings_for(amqp_url), "operate") as connection:
+        (difference,) = await declare(connection, TOPOLOGY)
+
+    assert (difference.name, difference.argument, difference.is_fatal) == ("sms.done", "x-max-length", False)
+    assert "'1000000'" in difference.sentence
+    assert "'10'" in difference.sentence

@@ -1,0 +1,38 @@
+"""Reads the ring: which slots were granted lately."""
+
+import struct
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from worker.core.quota import Operation
+from worker.errors import LimiterUnavailable
+from worker.limiter.keys import Keys
+
+#: As grant.lua has it.
+CELLS: Final = 4096
+_CELL: Final = 8
+
+
+async def recent_slots(client: Redis, keys: Keys, operation: Operation) -> tuple[list[int], int]:
+    """The instants of the latest slots of *operation*, at most `CELLS`, oldest first, and Redis' time; microseconds.
+
+    Raises:
+        LimiterUnavailable: Redis cannot be reached or refuses.
+    """
+    try:
+        async with client.pipeline(transaction=True) as pipeline:
+            pipeline.hget(keys.rate(operation).decode(), "seq")
+            pipeline.get(keys.ring(operation).decode())
+            pipeline.time()
+            booked, ring, (seconds, microseconds) = await pipeline.execute()
+    except (RedisError, OSError) as error:
+        raise LimiterUnavailable(f"Redis cannot be asked: {type(error).__name__}") from None
+    count, cells = int(booked or 0), ring or b""
+    latest = [
+        round(struct.unpack_from("<d", cells, number % CELLS * _CELL)[0])
+        for number in range(max(0, count - CELLS), count)
+        if number % CELLS * _CELL + _CELL <= len(cells)
+    ]
+    return latest, seconds * 1_000_000 + microseconds
