@@ -26,6 +26,8 @@ from worker.errors import BrokerUnavailable, UsageError, WorkerError
 from worker.ports import Events
 from worker.settings import BrokerSettings
 
+#: A connection, for those who only pass it on.
+Connection: TypeAlias = AbstractConnection
 #: What a connection is for; the word in events and in the broker's list of connections.
 Role: TypeAlias = Literal["consume", "publish", "operate"]
 #: Lives on one connection until the connection is lost, which it tells by raising.

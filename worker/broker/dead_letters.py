@@ -7,7 +7,7 @@ count by one; the queues' delivery limit is out of reach.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
 
@@ -34,6 +34,8 @@ MOST: Final = 50_000
 _AT_ONCE: Final = 200
 #: A letter that does not come for so long is in somebody else's hands. Seconds.
 _PATIENCE_S: Final = 2.0
+#: How often it is asked whether letters are back. Seconds.
+_LOOK_S: Final = 0.01
 
 #: Which letters are meant.
 Choice = Callable[[Letter], bool]
@@ -154,6 +156,17 @@ class DeadLetters:
         finally:
             with translated("closing"):
                 await channel.close()
+            await self._until_back(error_class, look.borrowed)
+
+    async def _until_back(self, error_class: ErrorClass, borrowed: int) -> None:
+        """Closing a channel returns letters a moment later; who looks again at once would miss them."""
+        channel = await open_channel(self._connection)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                while await self._depth(channel, error_class) < borrowed:  # noqa: ASYNC110 - the broker has no event
+                    await asyncio.sleep(_LOOK_S)
+        with translated("closing"):
+            await channel.close()
 
 
 class _Look:
@@ -166,6 +179,8 @@ class _Look:
         self._bound = bound
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         self._answers = Answers()
+        #: Letters that came and were not let go: so many return.
+        self.borrowed = 0
 
     async def begin(self) -> None:
         if not self._bound:
@@ -180,11 +195,13 @@ class _Look:
             message = await self._next()
             if message is None:
                 return
+            self.borrowed += 1
             yield letter_of(message, self._error_class, position, self._topology)
 
     async def let_go(self, letter: Letter) -> None:
         """Acknowledge: on a fresh channel with one consumer the delivery tag is the position."""
         await self._answers.let_go(self._channel, letter.position)
+        self.borrowed -= 1
 
     async def _next(self) -> DeliveredMessage | None:
         """The next message; None when somebody else took what was still there."""

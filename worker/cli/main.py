@@ -26,7 +26,6 @@ _CODES: Final = (
     (BrokerUnavailable, exit_codes.UNAVAILABLE),
     (LimiterUnavailable, exit_codes.UNAVAILABLE),
     (TopologyMismatch, exit_codes.UNAVAILABLE),
-    (WorkerError, exit_codes.FAILED),
 )
 
 app = typer.Typer(
@@ -85,4 +84,4 @@ def main() -> None:
         app()
     except WorkerError as error:
         errors.print(f"sms-worker: {error}", markup=False)
-        sys.exit(next(code for kind, code in _CODES if isinstance(error, kind)))
+        sys.exit(next((code for kind, code in _CODES if isinstance(error, kind)), exit_codes.FAILED))

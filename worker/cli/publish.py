@@ -14,7 +14,7 @@ from worker.cli.output import console, errors
 from worker.cli.requests import from_file
 from worker.client import Publisher
 from worker.core.lane import SmsType
-from worker.errors import UsageError, WorkerError
+from worker.errors import BrokerUnavailable, UsageError, WorkerError
 from worker.settings import Settings
 
 #: Publishes that wait for their confirm at once.
@@ -99,7 +99,10 @@ async def _all(settings: Settings, bodies: list[tuple[int, dict[str, Any]]]) -> 
                 # Those in flight may or may not have arrived: going on a window earlier repeats ids, which is harmless.
                 again = max(done + faults - _IN_FLIGHT, 0)
                 text = f"{group.exceptions[0]}; {done} were confirmed; go on with --skip {again}"
-                raise type(group.exceptions[0])(text) from group
+                first = group.exceptions[0]
+                raise (
+                    BrokerUnavailable(text) if isinstance(first, BrokerUnavailable) else WorkerError(text)
+                ) from group
     return done, faults
 
 

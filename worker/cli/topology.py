@@ -1,7 +1,8 @@
 """``sms-worker topology``: the broker's exchanges and queues."""
 
 import asyncio
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -45,17 +46,19 @@ def show(
 ) -> None:
     """List the queues and exchanges as designed; RabbitMQ is not asked."""
     topology = topology_of(Context.of(context).settings())
-    rows = [
-        *({"kind": "queue", "name": queue.name, "arguments": queue.arguments} for queue in topology.queues()),
-        *(
-            {"kind": f"{exchange.kind} exchange", "name": exchange.name, "arguments": exchange.arguments}
-            for exchange in topology.exchanges()
-        ),
+    designed = [
+        *(("queue", queue.name, queue.arguments) for queue in topology.queues()),
+        *((f"{exchange.kind} exchange", exchange.name, exchange.arguments) for exchange in topology.exchanges()),
     ]
-    if not as_json:
-        for row in rows:
-            row["arguments"] = ", ".join(f"{key}={value}" for key, value in dict(row["arguments"]).items())  # type: ignore[call-overload]  # a Mapping in every row
+    rows = [
+        {"kind": kind, "name": name, "arguments": arguments if as_json else _words(arguments)}
+        for kind, name, arguments in designed
+    ]
     listing("Topology", ("kind", "name", "arguments"), rows, as_json=as_json)
+
+
+def _words(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in arguments.items())
 
 
 async def _declare(settings: Settings) -> list[Difference]:

@@ -15,9 +15,7 @@ def report(ended: Ended) -> bool:
     console.print()
     _destinations(ended)
     _rate(ended)
-    rows = [
-        row for error_class, letters in ended.letters.items() for row in grouped(error_class, len(letters), letters)
-    ]
+    rows = [row for dead, letters in ended.letters.items() for row in grouped(dead, len(letters), letters)]
     listing("Dead-letter groups", ("class", "code", "letters", "remedy"), rows, as_json=False)
     checks = list(_checks(ended))
     listing("Do the sandbox's books and the queues agree?", ("check", "books", "queues", "agree"), [
@@ -46,20 +44,16 @@ def _rate(ended: Ended) -> None:
     busy_s = _busy_seconds(calls)
     slots = [slot / 1_000_000 for slot in ended.slots]
     quota = ended.script.quota
-    rows = [
-        {
-            "measure": "quota of SendMessageToGlobe",
-            "value": f"{quota} calls per second, {ended.script.workers} workers",
-        },
-        {"measure": "rate reached while requests waited", "value": f"{_rate_in(calls, busy_s):.1f} calls per second"},
-        {"measure": "most grants in any second", "value": f"{_worst_second(slots)} of {quota}"},
-        {"measure": "most arrivals in any second, as the sandbox saw them", "value": f"{_worst_second(calls)}"},
-        {
-            "measure": "calls that the sandbox throttled unasked",
-            "value": str(ended.summary.by_code.get("QPS_LIMIT_CONTROL", 0)),
-        },
-        {"measure": "from the first publish to the last end", "value": f"{ended.seconds:.1f} s"},
-    ]
+    throttled = ended.summary.by_code.get("QPS_LIMIT_CONTROL", 0)
+    measures = {
+        "quota of SendMessageToGlobe": f"{quota} calls per second for {ended.script.workers} workers",
+        "rate reached while requests waited": f"{_rate_in(calls, busy_s):.1f} calls per second",
+        "most grants in any second": f"{_worst_second(slots)}",
+        "most arrivals in any second, as the sandbox saw them": f"{_worst_second(calls)}",
+        "calls that the sandbox refused for its own quota": f"{throttled}",
+        "from the first publish to the last end": f"{ended.seconds:.1f} s",
+    }
+    rows = [{"measure": measure, "value": value} for measure, value in measures.items()]
     listing("Rate", ("measure", "value"), rows, as_json=False)
 
 
