@@ -20,7 +20,6 @@ from worker.broker.consumer import Intake
 from worker.broker.declare import declare
 from worker.broker.publisher import Publisher
 from worker.broker.settle import BrokerSettler
-from worker.core.decode import RawMessage
 from worker.core.envelope import Outgoing
 from worker.core.lane import Lane
 from worker.core.topology import Route, Topology
@@ -80,10 +79,8 @@ async def take(url: str, queue: str, count: int = 1, timeout: float = 10) -> lis
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         await channel.basic_qos(prefetch_count=count)
         await channel.basic_consume(queue, arrived.put)
-        taken = []
         async with asyncio.timeout(timeout):
-            for _ in range(count):
-                taken.append(await arrived.get())
+            taken = [await arrived.get() for _ in range(count)]
         for message in taken:
             await channel.basic_ack(message.delivery_tag or 0)
         return taken
@@ -135,7 +132,3 @@ async def consuming(
 
 def settler_for(publisher: Any, events: RecordingEvents | None = None) -> BrokerSettler:
     return BrokerSettler(publisher, TOPOLOGY, events or RecordingEvents(), pause=PAUSE, now=lambda: datetime.now(UTC))
-
-
-def raw(lane: Lane = Lane.OTP, **changes: Any) -> RawMessage:
-    return make_raw(lane, **changes)

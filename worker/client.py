@@ -35,15 +35,18 @@ class Publisher:
         """*timeout* bounds the wait for one confirm. Nothing is declared: that is the workers' right.
 
         Raises:
-            ValidationError: *namespace* cannot be one.
+            UsageError: an argument is at fault; every fault is named.
         """
-        settings = BrokerSettings(
-            url=SecretStr(url),
-            namespace=namespace,
-            publish_timeout=timeout,
-            connect_timeout=connect_timeout,
-            declare=False,
-        )
+        try:
+            settings = BrokerSettings(
+                url=SecretStr(url),
+                namespace=namespace,
+                publish_timeout=timeout,
+                connect_timeout=connect_timeout,
+                declare=False,
+            )
+        except ValidationError as error:
+            raise UsageError(f"the publisher cannot be made: {_faults(error)}") from None
         self._topology = Topology(namespace)
         self._losses = _LastLoss()
         self._publisher = BrokerPublisher(settings, self._topology, self._losses)
@@ -52,7 +55,6 @@ class Publisher:
         """Connect.
 
         Raises:
-            UsageError: the address is none of RabbitMQ's.
             BrokerUnavailable: it cannot be reached, or refuses; the text says which.
         """
         self._publisher.start()
@@ -110,9 +112,9 @@ class _LastLoss:
     """Remembers why the connection could not be had."""
 
     def __init__(self) -> None:
-        self.last: BrokerUnavailable | UsageError | None = None
+        self.last: BrokerUnavailable | None = None
 
     def emit(self, name: str, /, **fields: Any) -> None:
         error = fields.get("error")
-        if name == "broker.lost" and isinstance(error, BrokerUnavailable | UsageError):
+        if name == "broker.lost" and isinstance(error, BrokerUnavailable):
             self.last = error

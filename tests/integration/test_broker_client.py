@@ -27,7 +27,7 @@ async def test_what_a_program_publishes_is_what_the_worker_reads(amqp_url: str) 
     raw = RawMessage(first.body, Lane.NOTIFY, {}, properties.message_type, properties.content_type)
     request = decode(raw, LIFETIMES, datetime.now(UTC))
     assert isinstance(request, Request)
-    assert request.sms == SmsRequest.model_validate_json(__import__("orjson").dumps(fields))
+    assert request.sms == SmsRequest.model_validate_json(orjson.dumps(fields))
     assert properties.correlation_id == "order-1"
     assert properties.timestamp is not None
     assert second.header.properties.correlation_id == "o-2"
@@ -65,7 +65,8 @@ async def test_a_wrong_password_is_told_and_not_shown(amqp_url: str) -> None:
     assert "s3cret" not in str(refused.value)
 
 
-async def test_an_address_that_is_none_is_told() -> None:
-    with pytest.raises(UsageError, match="amqp://"):
-        async with Publisher("http://127.0.0.1/", connect_timeout=timedelta(milliseconds=100)):
-            pass
+def test_an_address_and_a_namespace_that_are_none_are_told_together() -> None:
+    with pytest.raises(UsageError, match=r"url: .*amqp://.*; namespace: ") as refused:
+        Publisher("http://somebody:s3cret@127.0.0.1/", "No Namespace")
+
+    assert "s3cret" not in str(refused.value)

@@ -51,7 +51,7 @@ async def test_an_exchange_of_another_type_is_refused(amqp_url: str) -> None:
         await channel.exchange_declare("sms.dead", exchange_type="fanout", durable=True)
 
     async with connected(settings_for(amqp_url), "operate") as connection:
-        with pytest.raises(TopologyMismatch, match="exchange sms.dead: type should be 'direct' but is 'fanout'"):
+        with pytest.raises(TopologyMismatch, match=r"exchange sms\.dead: type should be 'direct' but is 'fanout'"):
             await declare(connection, TOPOLOGY)
 
 

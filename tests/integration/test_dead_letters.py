@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
-from tests.brokers import TOPOLOGY, declared, depth, outgoing, publishing, send, settings_for, take
+from tests.brokers import TOPOLOGY, declared, depth, outgoing, publishing, raw_channel, send, settings_for, take
 from tests.fakes import RecordingEvents
 from tests.makers import make_raw
 from tests.waiting import eventually
@@ -26,7 +26,7 @@ async def letters_at(url: str) -> AsyncIterator[DeadLetters]:
         yield letters
 
 
-async def bury(url: str, *ids: str, **headers: Any) -> None:
+async def bury(url: str, *ids: str) -> None:
     """Put a dead letter of class content for each id, as the worker would."""
     await declared(url)
     given = {
@@ -40,12 +40,7 @@ async def bury(url: str, *ids: str, **headers: Any) -> None:
     async with publishing(url) as publisher:
         for one in ids:
             message = outgoing(TOPOLOGY.to_dead(ErrorClass.CONTENT), make_raw(Lane.NOTIFY, id=one).body)
-            changed = {"headers": given | {"own": one} | headers, "correlation_id": one}
-            await publisher.publish(type(message)(**{**_fields(message), **changed}))
-
-
-def _fields(message: Any) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in type(message).__slots__}
+            await publisher.publish(replace(message, headers=given | {"own": one}, correlation_id=one))
 
 
 async def ids_in(url: str, queue: str, count: int) -> list[str | None]:
@@ -115,7 +110,7 @@ async def test_replayed_letters_are_on_their_lane_with_fresh_counters_and_the_ot
     assert {message.body for message in messages} == {make_raw(Lane.NOTIFY, id=one).body for one in ("r-2", "r-5")}
     for message in messages:
         headers = message.header.properties.headers or {}
-        assert set(headers) == {"own", "x-sms-replays", "x-sms-history"}
+        assert set(headers) == {"own", "x-sms-published", "x-sms-replays", "x-sms-history"}
         assert headers["x-sms-replays"] == 1
         assert "SMS_CONTENT_ILLEGAL" in str(headers["x-sms-history"])
     assert await ids_in(amqp_url, CONTENT_QUEUE, 4) == ["r-1", "r-3", "r-4", "r-6"]
@@ -171,8 +166,6 @@ async def test_a_poisonous_letter_knows_the_lane_in_which_it_died(amqp_url: str)
 async def test_a_replay_that_finds_no_lane_queue_loses_nothing(amqp_url: str) -> None:
     await bury(amqp_url, "r-1")
     async with letters_at(amqp_url) as letters:
-        from tests.brokers import raw_channel
-
         async with raw_channel(amqp_url) as channel:
             await channel.exchange_delete("sms.send")
         with pytest.raises(BrokerUnavailable):

@@ -22,7 +22,7 @@ from aiormq.exceptions import AMQPError
 
 from worker.broker.leniency import tolerate_hostile_properties
 from worker.core.backoff import Backoff
-from worker.errors import BrokerUnavailable, UsageError, WorkerError
+from worker.errors import BrokerUnavailable, WorkerError
 from worker.ports import Events
 from worker.settings import BrokerSettings
 
@@ -50,13 +50,10 @@ async def connect(settings: BrokerSettings, role: Role) -> AbstractConnection:
     """Open one connection.
 
     Raises:
-        UsageError: the address is none of RabbitMQ's.
         BrokerUnavailable: it cannot be reached, or refuses.
     """
     tolerate_hostile_properties()
     url = settings.url.get_secret_value()
-    if urlsplit(url).scheme not in {"amqp", "amqps"}:
-        raise UsageError("broker.url: must begin with amqp:// or amqps://")
     with translated(f"RabbitMQ at {place(url)}"):
         return await aio_pika.connect(
             url,

@@ -32,7 +32,7 @@ from worker.settings import BrokerSettings
 MOST: Final = 50_000
 #: Publishes of a replay that wait for their confirm at the same time.
 _AT_ONCE: Final = 200
-#: A letter that does not come for so long is in somebody else's hands. Seconds.
+#: A letter that does not come, or come back, for so long is in somebody else's hands. Seconds.
 _PATIENCE_S: Final = 2.0
 #: How often it is asked whether letters are back. Seconds.
 _LOOK_S: Final = 0.01
@@ -148,22 +148,23 @@ class DeadLetters:
         if not 1 <= limit <= MOST:
             raise UsageError(f"between 1 and {MOST} letters can be looked at in one go")
         channel = await open_channel(self._connection)
-        bound = min(await self._depth(channel, error_class), limit)
-        look = _Look(channel, error_class, self._topology, bound)
+        depth = await self._depth(channel, error_class)
+        look = _Look(channel, error_class, self._topology, min(depth, limit))
         await look.begin()
         try:
             yield look
+            await self._depth(channel, error_class)  # answered after what was let go, so the broker has heard of that
         finally:
             with translated("closing"):
                 await channel.close()
-            await self._until_back(error_class, look.borrowed)
+        await self._until_back(error_class, depth - look.gone)
 
-    async def _until_back(self, error_class: ErrorClass, borrowed: int) -> None:
+    async def _until_back(self, error_class: ErrorClass, depth: int) -> None:
         """Closing a channel returns letters a moment later; who looks again at once would miss them."""
         channel = await open_channel(self._connection)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
-                while await self._depth(channel, error_class) < borrowed:  # noqa: ASYNC110 - the broker has no event
+                while await self._depth(channel, error_class) < depth:
                     await asyncio.sleep(_LOOK_S)
         with translated("closing"):
             await channel.close()
@@ -179,8 +180,8 @@ class _Look:
         self._bound = bound
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         self._answers = Answers()
-        #: Letters that came and were not let go: so many return.
-        self.borrowed = 0
+        #: Letters that were let go.
+        self.gone = 0
 
     async def begin(self) -> None:
         if not self._bound:
@@ -195,13 +196,12 @@ class _Look:
             message = await self._next()
             if message is None:
                 return
-            self.borrowed += 1
             yield letter_of(message, self._error_class, position, self._topology)
 
     async def let_go(self, letter: Letter) -> None:
         """Acknowledge: on a fresh channel with one consumer the delivery tag is the position."""
         await self._answers.let_go(self._channel, letter.position)
-        self.borrowed -= 1
+        self.gone += 1
 
     async def _next(self) -> DeliveredMessage | None:
         """The next message; None when somebody else took what was still there."""

@@ -96,10 +96,10 @@ async def _all(settings: Settings, bodies: list[tuple[int, dict[str, Any]]]) -> 
                     for _ in range(_IN_FLIGHT):
                         lanes.create_task(lane(waiting), name="publish")
             except* WorkerError as group:
+                first = group.exceptions[0]
                 # Those in flight may or may not have arrived: going on a window earlier repeats ids, which is harmless.
                 again = max(done + faults - _IN_FLIGHT, 0)
-                text = f"{group.exceptions[0]}; {done} were confirmed; go on with --skip {again}"
-                first = group.exceptions[0]
+                text = f"{first}; {done} were confirmed; go on with --skip {again}"
                 raise (
                     BrokerUnavailable(text) if isinstance(first, BrokerUnavailable) else WorkerError(text)
                 ) from group

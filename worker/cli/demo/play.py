@@ -78,7 +78,7 @@ async def play(settings: Settings, script: Script) -> Ended:
     namespace = f"demo-{secrets.token_hex(4)}"
     topology = Topology(namespace)
     # The provider's limit is a little above ours: on a busy machine a call may arrive late and meet the next second's.
-    limits = dict.fromkeys(Operation, ceil(script.quota * _HEADROOM))
+    limits = dict.fromkeys((operation.value for operation in Operation), ceil(script.quota * _HEADROOM))
     async with (
         Sandbox(SandboxSettings(qps=limits, latency_s=_LATENCY_S)) as sandbox,
         connected(settings.broker, "operate") as connection,
