@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from tests.fakes import RecordingEvents
 from tests.makers import make_raw
+from tests.waiting import eventually
 from worker.broker.connection import connected
 from worker.broker.consumer import Intake
 from worker.broker.declare import declare
@@ -56,6 +57,15 @@ async def depth(url: str, queue: str) -> int:
     """Messages of *queue* that are ready."""
     async with raw_channel(url) as channel:
         return (await channel.queue_declare(queue, passive=True)).message_count or 0
+
+
+async def filled(url: str, queue: str, count: int = 1) -> None:
+    """Wait until so many messages of *queue* are ready."""
+
+    async def look() -> bool:
+        return await depth(url, queue) >= count
+
+    _: bool = await eventually(look, because=f"{queue} with {count} messages")
 
 
 async def send(url: str, exchange: str, key: str, *bodies: bytes, **properties: Any) -> None:

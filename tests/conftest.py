@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.stack import Stack
 
-_OURS = ("SMS_WORKER__", "ALIBABA_CLOUD_")
+_OURS = ("SMS_WORKER_", "ALIBABA_CLOUD_")
 _numbers = count(1)
 
 

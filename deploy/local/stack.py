@@ -19,8 +19,6 @@ from deploy.local.redis import Redis
 
 #: Where stacks keep their state; ``make clean`` removes it.
 STATE: Final = Path(__file__).parents[2] / ".stack"
-#: Seconds that the reaper may take.
-_PATIENCE: Final = 60
 
 
 class Stack:
@@ -92,9 +90,9 @@ def _directory(state: Path) -> Iterator[Path]:
         # Not marked as belonging to a stack around this one: that one's reaper must not end ours before its work.
         unmarked = {key: value for key, value in os.environ.items() if key != reaper.MARK}
         argv = [sys.executable, "-ISs", str(reaper.__file__), str(directory)]
-        with subprocess.Popen(argv, env=unmarked, stdin=subprocess.PIPE, start_new_session=True) as waiting:
+        # Leaving closes its input and waits for it.
+        with subprocess.Popen(argv, env=unmarked, stdin=subprocess.PIPE, start_new_session=True):
             yield directory
-            waiting.communicate(timeout=_PATIENCE)
 
 
 def clean(state: Path = STATE) -> None:

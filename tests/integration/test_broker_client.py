@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
 from tests.brokers import TOPOLOGY, declared, take

@@ -6,7 +6,7 @@ import struct
 from aiormq.abc import ChannelFrame
 from pamqp.commands import Basic
 
-from tests.brokers import PAUSE, TOPOLOGY, Recorder, consuming, declared, depth, raw_channel, send_to
+from tests.brokers import PAUSE, TOPOLOGY, Recorder, consuming, declared, depth, filled, raw_channel, send_to
 from tests.fakes import RecordingEvents
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
@@ -65,8 +65,7 @@ async def test_leaving_at_once_leaves_nothing_acknowledged(amqp_url: str) -> Non
     async with consuming(amqp_url, receiver):
         await eventually(lambda: len(receiver.got) == 2)
 
-    await eventually(lambda: depth(amqp_url, TOPOLOGY.lane_queue(Lane.OTP)))
-    assert await depth(amqp_url, TOPOLOGY.lane_queue(Lane.OTP)) == 2
+    await filled(amqp_url, TOPOLOGY.lane_queue(Lane.OTP), 2)
 
 
 async def test_a_cut_connection_does_not_cancel_what_is_in_hand_and_consumers_come_back(amqp_url: str) -> None:

@@ -22,7 +22,7 @@ async def test_looking_at_an_empty_broker_names_everything_and_creates_nothing(a
         first = await verify(connection, TOPOLOGY)
         second = await verify(connection, TOPOLOGY)
 
-    names = {entity.name for entity in (*TOPOLOGY.queues(), *TOPOLOGY.exchanges())}
+    names = {queue.name for queue in TOPOLOGY.queues()} | {exchange.name for exchange in TOPOLOGY.exchanges()}
     assert {difference.name for difference in first} == names
     assert {difference.name for difference in second} == names
     assert all(difference.argument is None and difference.is_fatal for difference in second)

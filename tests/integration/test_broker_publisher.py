@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.brokers import TOPOLOGY, declared, depth, outgoing, publishing, send, take
+from tests.brokers import TOPOLOGY, declared, depth, filled, outgoing, publishing, send, take
 from tests.fakes import RecordingEvents
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
@@ -54,7 +54,7 @@ async def test_a_publish_that_is_not_confirmed_in_time_says_so_and_may_arrive_la
             await publisher.publish(outgoing(TOPOLOGY.to_lane(Lane.OTP)))
         proxy.resume()
 
-        await eventually(lambda: depth(amqp_url, TOPOLOGY.lane_queue(Lane.OTP)))
+        await filled(amqp_url, TOPOLOGY.lane_queue(Lane.OTP))
 
 
 async def test_a_cut_connection_fails_what_waits_refuses_what_comes_and_is_replaced(amqp_url: str) -> None:

@@ -11,6 +11,7 @@ from tests.brokers import (
     consuming,
     declared,
     depth,
+    filled,
     outgoing,
     publishing,
     send_to,
@@ -43,7 +44,7 @@ async def test_what_was_handed_over_is_there_and_its_delivery_is_gone(amqp_url: 
             await settler.hand_over(delivery, outgoing(TO_DONE, delivery.raw.body))
 
         async with consuming(amqp_url, settle) as intake:
-            await eventually(lambda: depth(amqp_url, TOPOLOGY.done_queue), because="the first event")
+            await filled(amqp_url, TOPOLOGY.done_queue)
             messages = await take(amqp_url, TOPOLOGY.done_queue, len(ids))
             await intake.stop()
             await intake.wait_idle()
@@ -149,7 +150,7 @@ async def test_a_request_that_ends_its_worker_every_time_becomes_poison(amqp_url
         for _ in range(DELIVERY_LIMIT + 1):
             delivery = await receiver.next()
             await delivery.channel.close()  # type: ignore[attr-defined] # what ends a worker ends its channel
-        await eventually(lambda: depth(amqp_url, TOPOLOGY.dead_queue(ErrorClass.POISON)))
+        await filled(amqp_url, TOPOLOGY.dead_queue(ErrorClass.POISON))
 
     assert await depth(amqp_url, LANE_QUEUE) == 0
 

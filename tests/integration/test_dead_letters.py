@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.brokers import TOPOLOGY, declared, depth, outgoing, publishing, raw_channel, send, settings_for, take
+from tests.brokers import TOPOLOGY, declared, filled, outgoing, publishing, raw_channel, send, settings_for, take
 from tests.fakes import RecordingEvents
 from tests.makers import make_raw
-from tests.waiting import eventually
 from worker.broker.dead_letters import DeadLetters, chosen_by, open_dead_letters
 from worker.core.lane import Lane
 from worker.core.outcome import DEAD_CLASSES, ErrorClass
@@ -139,7 +138,7 @@ async def test_a_letter_without_a_lane_is_replayed_only_to_a_lane_that_is_named(
     await declared(amqp_url)
     await send(amqp_url, "sms.send", "otpp", make_raw(Lane.OTP, id="lost").body, message_type="sms.request.v1")
     async with letters_at(amqp_url) as letters:
-        await eventually(lambda: depth(amqp_url, TOPOLOGY.dead_queue(ErrorClass.UNROUTABLE)))
+        await filled(amqp_url, TOPOLOGY.dead_queue(ErrorClass.UNROUTABLE))
         (letter,) = await letters.scan(ErrorClass.UNROUTABLE)
         assert (letter.request_id, letter.lane, letter.code) == ("lost", None, "local.unroutable")
         with pytest.raises(UsageError, match="name a lane"):
@@ -155,7 +154,7 @@ async def test_a_poisonous_letter_knows_the_lane_in_which_it_died(amqp_url: str)
     route = TOPOLOGY.to_lane(Lane.MARKETING)
     await send(amqp_url, route.exchange, route.key, b"{}", expiration="1")
     async with letters_at(amqp_url) as letters:
-        await eventually(lambda: depth(amqp_url, TOPOLOGY.dead_queue(ErrorClass.POISON)))
+        await filled(amqp_url, TOPOLOGY.dead_queue(ErrorClass.POISON))
         (letter,) = await letters.scan(ErrorClass.POISON)
 
     assert (letter.lane, letter.code) == (Lane.MARKETING, "local.poison")

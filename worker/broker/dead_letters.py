@@ -6,7 +6,7 @@ count by one; the queues' delivery limit is out of reach.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
@@ -75,7 +75,7 @@ class DeadLetters:
         async with self._looking(error_class, limit) as look:
             return [letter async for letter in look]
 
-    async def export(self, error_class: ErrorClass, limit: int = MOST) -> AsyncIterator[Letter]:
+    async def export(self, error_class: ErrorClass, limit: int = MOST) -> AsyncGenerator[Letter, None]:
         """Like `scan`, one letter after the other as they come; close the iterator when leaving it early."""
         async with self._looking(error_class, limit) as look:
             async for letter in look:
@@ -157,14 +157,14 @@ class DeadLetters:
         finally:
             with translated("closing"):
                 await channel.close()
-        await self._until_back(error_class, depth - look.gone)
+            await self._until_back(error_class, depth - look.gone)
 
     async def _until_back(self, error_class: ErrorClass, depth: int) -> None:
         """Closing a channel returns letters a moment later; who looks again at once would miss them."""
         channel = await open_channel(self._connection)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
-                while await self._depth(channel, error_class) < depth:
+                while await self._depth(channel, error_class) < depth:  # noqa: ASYNC110 - the broker has no event
                     await asyncio.sleep(_LOOK_S)
         with translated("closing"):
             await channel.close()

@@ -1,0 +1,68 @@
+"""Properties that anybody may have written are read without an error, and what was read can be published again."""
+
+import struct
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp import encode
+from pamqp.header import ContentHeader
+
+from worker.broker.leniency import content_header, short_text, timestamp, tolerate_hostile_properties
+from worker.broker.message import deliveries_of, properties_of
+from worker.core.envelope import Outgoing
+from worker.core.topology import Route
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+tolerate_hostile_properties()
+
+#: Sizes of AMQP's field values of one size, by their type.
+_SIZES = {b"t": 1, b"b": 1, b"B": 1, b"s": 2, b"u": 2, b"I": 4, b"i": 4, b"l": 8, b"f": 4, b"d": 8, b"D": 5, b"T": 8}
+_FIXED = st.sampled_from(sorted(_SIZES.items())).flatmap(
+    lambda kind: st.binary(min_size=kind[1], max_size=kind[1]).map(lambda payload: kind[0] + payload)
+)
+_LONG = st.tuples(st.sampled_from([b"S", b"x"]), st.binary(max_size=40)).map(
+    lambda pair: pair[0] + struct.pack(">I", len(pair[1])) + pair[1]
+)
+#: One value of a header as it travels: its type and any bytes that fit it.
+FIELDS = st.one_of(_FIXED, _LONG, st.just(b"V"))
+
+
+@given(flags=st.integers(0, 0xFFFC), payload=st.binary(max_size=200))
+def test_no_bytes_of_a_content_header_raise(flags: int, payload: bytes) -> None:
+    frame = ContentHeader()
+    content_header(frame, struct.pack(">HHQH", 60, 0, 7, flags & 0xFFFE) + payload)
+    assert frame.body_size == 7
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_every_timestamp_is_an_instant_or_none(seconds: int) -> None:
+    size, instant = timestamp(struct.pack(">Q", seconds))
+    assert size == 8
+    assert instant is None or isinstance(instant, datetime)
+
+
+@given(st.binary(max_size=255))
+def test_every_short_text_is_read_and_can_be_written_again(raw: bytes) -> None:
+    size, text = short_text(bytes([len(raw)]) + raw + b"more")
+    assert size == len(raw) + 1
+    assert len(encode.short_string(text)) <= size
+
+
+@given(fields=st.lists(FIELDS, max_size=6), text=st.binary(max_size=255))
+def test_headers_that_could_be_read_can_be_published_again(fields: list[bytes], text: bytes) -> None:
+    table = b"".join(b"\x01" + bytes([97 + place]) + field for place, field in enumerate(fields))
+    frame = ContentHeader()
+    content_header(frame, struct.pack(">HHQHI", 60, 0, 7, 0x2000, len(table)) + table)
+    _, kind = short_text(bytes([len(text)]) + text)
+    headers = frame.properties.headers or {}
+
+    message = Outgoing(Route("x", "k"), b"", headers, kind, kind, None, kind)
+
+    assert len(headers) in {len(fields), 0}
+    assert ContentHeader(properties=properties_of(message, NOW)).marshal()
+
+
+@given(st.one_of(st.none(), st.dictionaries(st.just("x-delivery-count"), st.one_of(st.integers(), st.text()))))
+def test_a_delivery_count_is_never_negative_whatever_a_publisher_claims(headers: object) -> None:
+    assert deliveries_of(headers) >= 0
