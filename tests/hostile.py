@@ -140,7 +140,7 @@ def no_json() -> Iterator[Hostile]:
         "60,000 open brackets": b"[" * 60_000,
         "30,000 nested lists": b"[" * 30_000 + b"]" * 30_000,
         "10,000 nested objects": b'{"id":' * 10_000 + b"1" + b"}" * 10_000,
-        "a nest within a field": good.replace(b'"NOTIFY"', b"[" * 9_000 + b"]" * 9_000),
+        "a nest within a field": good.replace(b'"swordfish', b"[" * 9_000 + b"]" * 9_000 + b'"'),
         "an endless number": b'{"id":' + b"9" * 60_000 + b"}",
         "10 MB of a text": b'{"text":"' + SECRET.encode() * 1_165_084 + b'"}',
         "a byte too long": good + b" " * (MOST_BYTES + 1 - len(good)),
@@ -154,9 +154,9 @@ def no_json() -> Iterator[Hostile]:
 def odd_json() -> Iterator[Hostile]:
     for document in ("null", "true", "0", "-0.0", "1e5", "[]", "[null]", "[{}]", '"swordfish"'):
         yield _case(f"body: {document}", malformed("body"), body=document.encode())
-    for number in ("NaN", "Infinity", "-Infinity", "0x10", "01", "+1", ".5", "1."):
+    for number in ("nan", "0x10", "01", "+1", ".5", "1."):
         yield _case(f"body: {number} as a field", malformed("body"), body=b'{"id": %b}' % number.encode())
-    for number in ("1e999", "-1e999", "1e-999", "1" * 400, "1.0", "-0", "true"):
+    for number in ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1e-999", "1" * 400, "1.0", "-0", "true"):
         yield _case(f"body: {number[:9]} as the id", malformed("id"), body=b'{"id": %b }' % number.encode())
     yield _case("body: an empty object", malformed("id: "), body=b"{}")
     lane, fields = request()
@@ -174,8 +174,8 @@ def repeated_keys() -> Iterator[Hostile]:
         lane, fields = request()
         first = orjson.dumps({key: fields[key]})
         for what, again in (("the same", fields[key]), ("another", "7"), ("null", None)):
-            end = malformed(key) if again != "7" or key != "text" else malformed("text: given more than once")
             body = orjson.dumps({key: again})[:-1] + b"," + orjson.dumps(fields)[1:]
+            end = malformed(f"{key}: given more than once")
             yield _case(f"{key}: before it {what}", end, body=body, key=lane.value.encode())
         body = orjson.dumps(fields)[:-1] + b" ," + first[1:]
         yield _case(f"{key}: twice", malformed(f"{key}: given more than once"), body=body, key=lane.value.encode())
@@ -186,13 +186,13 @@ def repeated_keys() -> Iterator[Hostile]:
 
 
 def wrong_types() -> Iterator[Hostile]:
-    odd: tuple[Any, ...] = (True, 7, 1.5, [], {}, [SECRET], {SECRET: SECRET}, int(f"{PREFIX}00000"))
+    odd: tuple[Any, ...] = (True, 7, 1.5, [], {}, [SECRET], {f"{SECRET}!": SECRET}, int(f"{PREFIX}00000"))
     of_text = ("id", "to", "type", "text", "from", "task_id", "not_before", "deadline")
     for name in of_text:
         for value in odd:
             yield _case(f"{name}: {value!r}", malformed(f"{name}: "), **{name: value})
     for name in ("template", "metadata"):
-        for value in (True, 7, 1.5, [], SECRET, [SECRET], {"code": 7}, {"code": [SECRET]}, {SECRET: {}}):
+        for value in (True, 7, 1.5, [], SECRET, [SECRET], {"code": 7}, {"code": [SECRET]}, {f"{SECRET}!": {}}):
             yield _case(f"{name}: {value!r}", malformed(name), **{name: value})
     for name in ("id", "to", "type", "text"):
         yield _case(f"{name}: missing", malformed(name), **{name: ...})
@@ -241,7 +241,7 @@ def wrong_values() -> Iterator[Hostile]:
         "a key too long": {"k" * 65: "v"},
         "a value too long": {"k": SECRET * 30},
         "a number": {"k": int(f"{PREFIX}00000")},
-        "null": {"k": None},
+        "no value": {"k": None},
         "a nest": {"k": {"k": SECRET}},
     }
     for what, metadata in pairs.items():
@@ -329,13 +329,16 @@ def odd_properties() -> Iterator[Hostile]:
     for encoding in ("", "gzip", "utf-16", "base64", "identity", b"\xc3", "x" * 255):
         end = malformed("content_encoding")
         yield _case(f"property content_encoding: {encoding!r}", end, given={"content_encoding": encoding})
+    for second in (1, 1 << 32):  # the latter is taken for milliseconds
+        yield _case(f"property timestamp: {second}, long ago", EXPIRED, given={"timestamp": second})
+    now_us = int(_NOW.timestamp() * 1_000_000)
     lies: dict[str, tuple[Any, ...]] = {
         "content_type": (None,),
         "content_encoding": ("utf-8", "UTF-8"),
-        "timestamp": (0, 1, 1 << 31, 1 << 32, 1_790_000_000_000, 1_790_000_000_000_000_000, 1 << 63, (1 << 64) - 1),
+        "timestamp": (0, 1 << 31, now_us // 1_000, now_us, now_us * 1_000, 1 << 63, (1 << 64) - 1),
         "expiration": ("3600000", "4294967295"),
         "priority": (0, 9, 255),
-        "delivery_mode": (0, 1, 7, 255),
+        "delivery_mode": (1,),
         "reply_to": ("", "sms.done", "sms.send.otp", "r" * 255, b"\xff"),
         "correlation_id": ("", "h-1", "c" * 255, b"\xff\x00", f"{PREFIX}00000"),
         "message_id": ("", "m" * 255, b"\xfe", f"{PREFIX}00000"),
@@ -352,7 +355,7 @@ def odd_properties() -> Iterator[Hostile]:
 def lying_history() -> Iterator[Hostile]:
     number: Any
     for name in ("attempts", "retries", "unknowns", "replays"):
-        for number in (-1, MOST_COUNT + 1, 1 << 62, 1.0, float("nan"), True, "7", f"{PREFIX}00000", [], {"a": 1}, None):
+        for number in (-1, MOST_COUNT + 1, 1 << 62, 1.0, True, "7", f"{PREFIX}00000", [], {"a": 1}, None):
             end = malformed(f"header x-sms-{name}")
             yield _case(f"x-sms-{name}: {number!r}", end, given={"headers": {f"x-sms-{name}": number}})
         yield _case(f"x-sms-{name}: at its limit", DONE, given={"headers": {f"x-sms-{name}": MOST_COUNT}})
@@ -414,7 +417,8 @@ def foreign_headers() -> Iterator[Hostile]:
     yield _case("BCC: every lane", DONE, *strangers, given={"headers": {"BCC": ["otp", "notify", "marketing"]}})
 
 
-#: Every type of a field in a table that RabbitMQ reads, and the values at its ends.
+#: Every type of a field in a table that RabbitMQ reads, and the values at its ends. It ends the connection of whoever
+#: publishes a float that is endless or no number.
 FIELD_TYPES: Final[Mapping[str, bytes]] = {
     "t": b"t\x07",
     "b": b"b\x80",
@@ -426,9 +430,7 @@ FIELD_TYPES: Final[Mapping[str, bytes]] = {
     "l": b"l\x80" + bytes(7),
     "l, the largest": b"l\x7f" + b"\xff" * 7,
     "f": b"f\x7f\x7f\xff\xff",
-    "f, no number": b"f\x7f\xc0\x00\x00",
     "d, beyond a float": field(1e300),
-    "d, endless": field(float("inf")),
     "D": b"D\x02\x00\x00\x01\x00",
     "D, the largest": b"D\x00\xff\xff\xff\xff",
     "D, the finest": b"D\xff\x7f\xff\xff\xff",

@@ -1,8 +1,11 @@
 """AMQP 0-9-1 written byte by byte, for messages that no client library would write."""
 
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import aiormq
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 
@@ -96,15 +99,37 @@ def _counted(written: bytes) -> bytes:
     return struct.pack(">I", len(written)) + written
 
 
-async def publish(channel: Channel, exchange: str, key: bytes, written_properties: bytes, body: bytes) -> None:
-    """Publish without a look at what is published."""
-    frames = [
-        (_METHOD, struct.pack(">HHH", _BASIC, _PUBLISH, 0) + short(exchange) + short(key) + b"\0"),
-        (_HEADER, struct.pack(">HHQ", _BASIC, 0, len(body)) + written_properties),
-    ]
-    most = channel.connection.connection_tune.frame_max - _FRAME_END
-    frames += [(_BODY, body[start : start + most]) for start in range(0, len(body), most)]
-    wire = b"".join(
-        struct.pack(">BHI", kind, channel.number, len(payload)) + payload + b"\xce" for kind, payload in frames
-    )
-    await channel.connection.write_queue.put(ChannelFrame(wire, should_close=False))
+class Wire:
+    """A channel on which anything may be published."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def publish(self, exchange: str, key: bytes, written_properties: bytes, body: bytes) -> None:
+        """Publish without a look at what is published."""
+        frames = [
+            (_METHOD, struct.pack(">HHH", _BASIC, _PUBLISH, 0) + short(exchange) + short(key) + b"\0"),
+            (_HEADER, struct.pack(">HHQ", _BASIC, 0, len(body)) + written_properties),
+        ]
+        most = self._channel.connection.connection_tune.frame_max - _FRAME_END
+        frames += [(_BODY, body[start : start + most]) for start in range(0, len(body), most)]
+        wire = b"".join(
+            struct.pack(">BHI", kind, self._channel.number, len(payload)) + payload + b"\xce" for kind, payload in frames
+        )
+        await self._channel.connection.write_queue.put(ChannelFrame(wire, should_close=False))
+
+    async def taken(self) -> None:
+        """Return when the broker took all that was published; raises when it closed the channel instead."""
+        await self._channel.basic_qos(prefetch_count=1)
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Wire]:
+    """A connection, and a channel without confirms: what is written past the library would confuse its count."""
+    connection = await aiormq.connect(url)
+    try:
+        channel = await connection.channel(publisher_confirms=False)
+        assert isinstance(channel, Channel)
+        yield Wire(channel)
+    finally:
+        await connection.close()

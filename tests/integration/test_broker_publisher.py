@@ -81,10 +81,12 @@ async def test_a_cut_connection_fails_what_waits_refuses_what_comes_and_is_repla
 
 
 @pytest.mark.slow
-async def test_a_half_open_connection_is_found_out_by_the_heartbeat(amqp_url: str) -> None:
+async def test_a_half_open_connection_is_found_out_by_the_heartbeat_and_fails_what_waits(amqp_url: str) -> None:
     async with TcpProxy(amqp_url) as proxy, publishing(proxy.url, heartbeat="1s") as publisher:
         proxy.pause()
-        await eventually(lambda: not publisher.is_connected, timeout=15)
+        with pytest.raises(PublishUnconfirmed, match="broke"):  # well before the publish's own 15 s
+            await publisher.publish(outgoing(TOPOLOGY.to_lane(Lane.OTP)))
+        await eventually(lambda: not publisher.is_connected)
 
 
 async def test_a_channel_that_the_broker_closed_is_replaced(amqp_url: str) -> None:

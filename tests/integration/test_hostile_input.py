@@ -1,25 +1,126 @@
-"""Whatever is published: the worker goes on, every message ends where it belongs, and nothing is told of its content."""
+"""Whatever is published: the worker goes on, every message ends where it belongs, and nothing of its content is told."""
 
-import asyncio
 from collections import Counter
+from collections.abc import Iterable
 
 import orjson
 from aiormq.abc import DeliveredMessage
 
-from tests.brokers import raw_channel
 from tests.brokers import take as take_all
 from tests.hostile import DONE, PREFIX, SECRET, Hostile, collection, request
-from tests.raw_amqp import properties, publish
+from tests.raw_amqp import opened, properties
 from tests.system import System, running_system
 from tests.waiting import eventually
 from worker.core.outcome import DEAD_CLASSES, ErrorClass
 from worker.core.request import MESSAGE_TYPE
 from worker.telemetry.libraries import libraries_heard
 
+#: An honest request follows every so many hostile messages.
+HONEST_EVERY = 5
 COLLECTION = collection()
 
 
 def test_there_are_enough_hostile_messages_and_each_is_another() -> None:
     assert len(COLLECTION) >= 200
     assert len({hostile.what for hostile in COLLECTION}) == len(COLLECTION)
-    assert len({hostile.body for hostile in COLLECTION}) == len(COLLECTION), [w for w, n in Counter(h.body for h in COLLECTION).items() if n > 1][:3]
+    assert len({hostile.body for hostile in COLLECTION}) == len(COLLECTION)
+
+
+async def test_hostile_messages_end_where_they_belong_and_harm_nobody(amqp_url: str, redis_url: str) -> None:
+    published = with_honest_ones(COLLECTION)
+    ends = Counter(dead for hostile in published for dead, _ in hostile.ends)
+    async with running_system(amqp_url, redis_url) as system:
+        with libraries_heard(system.observed.events):
+            await publish_all(amqp_url, published)
+            depths = await system.settled(ends.total(), timeout=60)
+
+            assert await letters_at_fault(amqp_url, system, published) == []
+            assert depths == {queue_of(end): count for end, count in ends.items()}
+            await sent_exactly(amqp_url, system, published)
+            await goes_on(amqp_url, system)
+        told_nothing(system, published)
+
+
+def honest(what: str) -> Hostile:
+    lane, fields = request()
+    usual = properties(type=MESSAGE_TYPE, content_type="application/json", delivery_mode=2)
+    return Hostile(what, lane.value.encode(), orjson.dumps(fields), usual, (DONE,))
+
+
+def with_honest_ones(messages: Iterable[Hostile]) -> list[Hostile]:
+    mixed = []
+    for number, message in enumerate(messages):
+        mixed.append(message)
+        if number % HONEST_EVERY == 0:
+            mixed.append(honest(f"honest {number}"))
+    return mixed
+
+
+def queue_of(end: ErrorClass) -> str:
+    return "done" if end is ErrorClass.ACCEPTED else f"dead.{end.value}"
+
+
+async def publish_all(url: str, messages: Iterable[Hostile]) -> None:
+    async with opened(url) as wire:
+        for message in messages:
+            await wire.publish("sms.send", message.key, message.properties, message.body)
+        await wire.taken()
+
+
+async def letters_at_fault(url: str, system: System, published: list[Hostile]) -> list[tuple[str, str, str]]:
+    """What does not lie where it should, or for another reason: what it is, where it lies, and why."""
+    expected = {message.body: message for message in published}
+    assert len(expected) == len(published)
+    found: dict[bytes, list[tuple[ErrorClass, str]]] = {}
+    for dead in DEAD_CLASSES:
+        queue = system.topology.dead_queue(dead)
+        for letter in await take_all(url, queue, await system.depth(queue), timeout=30):
+            found.setdefault(letter.body, []).append((dead, reason_of(letter)))
+    assert found.keys() <= expected.keys(), "a body was changed"
+    return [
+        (message.what, dead.value, reason)
+        for body, message in expected.items()
+        for (dead, reason), (end, word) in zip_ends(found.get(body, []), message)
+        if dead is not end or word not in reason
+    ]
+
+
+def zip_ends(found: list[tuple[ErrorClass, str]], message: Hostile) -> list[tuple[tuple[ErrorClass, str], tuple[ErrorClass, str]]]:
+    dead = [end for end in message.ends if end != DONE]
+    missing = [(ErrorClass.ACCEPTED, "it is not there")] * (len(dead) - len(found))
+    surplus = [DONE] * (len(found) - len(dead))
+    return list(zip(found + missing, dead + surplus, strict=True))
+
+
+def reason_of(letter: DeliveredMessage) -> str:
+    return str((letter.header.properties.headers or {}).get("x-sms-reason", ""))
+
+
+async def sent_exactly(url: str, system: System, published: list[Hostile]) -> None:
+    """Every message that may be sent was sent, once, and nothing else."""
+    fields = [orjson.loads(message.body) for message in published if DONE in message.ends]
+    done = await take_all(url, system.topology.done_queue, len(fields), timeout=30)
+
+    assert sorted(orjson.loads(event.body)["id"] for event in done) == sorted(each["id"] for each in fields)
+    assert sorted(entry.number for entry in system.sandbox.account) == sorted(each["to"].lstrip("+") for each in fields)
+    assert system.sandbox.account.accepted == len(fields)
+
+
+async def goes_on(url: str, system: System) -> None:
+    """The worker never stumbled: its two first connections are its last, and one more request is sent."""
+    await publish_all(url, [honest("the last")])
+    await eventually(lambda: system.depth(system.topology.done_queue), because="one more request is done")
+
+    assert system.app.snapshot().consuming
+    assert system.app.intake.in_hand == 0
+    told = Counter(line["event"] for line in map(orjson.loads, system.log.getvalue().splitlines()))
+    del told["delivery.settled"], told["limiter.available"], told["limiter.epoch"]
+    assert told == {"broker.connected": 2, "worker.started": 1}
+
+
+def told_nothing(system: System, published: list[Hostile]) -> None:
+    log = system.log.getvalue().decode()
+
+    assert log.count("delivery.settled") > len(published)
+    assert SECRET not in log
+    assert PREFIX not in log

@@ -33,8 +33,6 @@ Role: TypeAlias = Literal["consume", "publish", "operate"]
 #: Lives on one connection until the connection is lost, which it tells by raising.
 Session: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
 
-#: Frames of one channel that may wait to be read; with the library's 10 its reader waits for its channels.
-FRAME_BUFFER: Final = 256
 #: What a broken connection was seen to raise; a closed channel or connection is a RuntimeError of the library.
 LOST: Final = (AMQPError, OSError, TimeoutError, RuntimeError)
 
@@ -84,9 +82,7 @@ async def open_channel(connection: AbstractConnection, *, confirms: bool = False
         BrokerUnavailable: the connection broke.
     """
     with translated("opening a channel"):
-        channel = await transport_of(connection).channel(
-            publisher_confirms=confirms, on_return_raises=True, frame_buffer_size=FRAME_BUFFER
-        )
+        channel = await transport_of(connection).channel(publisher_confirms=confirms, on_return_raises=True)
     return cast("Channel", channel)  # the interface leaves out what makes publishing cheap
 
 

@@ -4,12 +4,15 @@ The frame library raises on a property that it cannot read, such as a timestamp 
 UTF-8. That ends the connection, every unsettled delivery comes again, and the same message ends the next connection:
 after the delivery limit a whole prefetch of innocent requests would be poison. So what cannot be read counts as not
 given, and decoding then says what is missing.
+
+And what was read must be published again with the request or its dead letter: the library refuses to write bytes that
+it has read itself, and writes every number with a fraction in four bytes, where large ones do not fit.
 """
 
 import struct
-from typing import Final
+from typing import Any, Final
 
-from pamqp import decode, header
+from pamqp import decode, encode, header
 from pamqp.common import FieldValue
 from pamqp.header import ContentHeader
 
@@ -19,6 +22,7 @@ _UNREADABLE: Final = (ValueError, ArithmeticError, OSError, TypeError, LookupErr
 _read_timestamp = decode.timestamp
 _read_short_text = decode.short_str
 _read_header = ContentHeader.unmarshal
+_write_value = encode.encode_table_value
 
 
 def tolerate_hostile_properties() -> None:
@@ -26,6 +30,7 @@ def tolerate_hostile_properties() -> None:
     decode.METHODS["timestamp"] = timestamp
     decode.TABLE_MAPPING[b"T"] = timestamp
     decode.METHODS["shortstr"] = short_text
+    encode.encode_table_value = table_value
     header.ContentHeader.unmarshal = content_header  # type: ignore[assignment]  # it has no seam
 
 
@@ -52,3 +57,14 @@ def content_header(frame: ContentHeader, data: bytes) -> None:
         _read_header(frame, data)
     except _UNREADABLE:
         return
+
+
+def table_value(value: Any) -> bytes:
+    """Write the value of a header, of any type that can have been read."""
+    match value:
+        case float():
+            return b"d" + struct.pack(">d", value)
+        case bytes() | bytearray():
+            return b"x" + struct.pack(">I", len(value)) + value
+        case _:
+            return _write_value(value)

@@ -1,6 +1,7 @@
 """Between AMQP's properties and the core's values."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +14,10 @@ from worker.core.lane import Lane
 
 _PERSISTENT: Final = 2
 _APP: Final = "sms-worker"
+#: The frame library cuts the longer name of a header, so that two may become one, and tells the name in its log. Bytes.
+_LONGEST_NAME: Final = 128
+#: Tables within tables: writing one takes more of the stack than reading it did, and would fail again on each return.
+_DEEPEST: Final = 32
 
 
 def properties_of(message: Outgoing, now: datetime) -> Basic.Properties:
@@ -23,7 +28,7 @@ def properties_of(message: Outgoing, now: datetime) -> Basic.Properties:
     return Basic.Properties(
         content_type=message.content_type,
         content_encoding=message.content_encoding,
-        headers=dict(message.headers),
+        headers=_writable(message.headers),
         delivery_mode=_PERSISTENT,
         correlation_id=message.correlation_id,
         message_id=uuid.uuid4().hex,
@@ -31,6 +36,24 @@ def properties_of(message: Outgoing, now: datetime) -> Basic.Properties:
         message_type=message.type,
         app_id=_APP,
     )
+
+
+def _writable(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """What of *headers* can be written as it was read; the rest is a publisher's own, and stays behind."""
+    return {name: value for name, value in headers.items() if _fits({name: value}, _DEEPEST)}
+
+
+def _fits(value: Any, levels: int) -> bool:
+    match value:
+        case dict() | list() if levels == 0:
+            return False
+        case dict():
+            names_fit = all(len(name.encode()) <= _LONGEST_NAME for name in value)
+            return names_fit and all(_fits(each, levels - 1) for each in value.values())
+        case list():
+            return all(_fits(each, levels - 1) for each in value)
+        case _:
+            return True
 
 
 def raw_of(message: DeliveredMessage, lane: Lane) -> RawMessage:

@@ -53,7 +53,7 @@ class Publication:
 _SPECIAL: Final = (
     Part("first-call-fails", Lane.NOTIFY, 6, "991046"),
     Part("first-call-billing", Lane.MARKETING, 6, "991049"),
-    Part("first-call-throttled", Lane.MARKETING, 3, "993010"),
+    Part("first-call-throttled", Lane.MARKETING, 1, "993010"),
     Part("always-unavailable", Lane.NOTIFY, 4, "992006", deadline_s=12),
     Part("no-such-number", Lane.NOTIFY, 8, "990033"),
     Part("no-such-country", Lane.MARKETING, 5, "990065"),
