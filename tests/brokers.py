@@ -93,6 +93,7 @@ async def take(url: str, queue: str, count: int = 1, timeout: float = 10) -> lis
             taken = [await arrived.get() for _ in range(count)]
         for message in taken:
             await channel.basic_ack(message.delivery_tag or 0)
+        await asyncio.sleep(0.05)  # a quorum queue loses acknowledgements when their channel is closed at once
         return taken
 
 

@@ -124,6 +124,7 @@ class FakeDelivery:
     raw: RawMessage
     redelivered: bool = False
     deliveries: int = 0
+    is_open: bool = True
 
 
 @dataclass

@@ -38,7 +38,7 @@ def short(text: str | bytes) -> bytes:
     return bytes([len(written)]) + written
 
 
-def field(value: Any) -> bytes:
+def field(value: Any) -> bytes:  # noqa: PLR0911 - one for each type
     """A value in a table; bytes are taken as written already: a letter for the type, and what follows it."""
     match value:
         case bytes():
@@ -113,9 +113,8 @@ class Wire:
         ]
         most = self._channel.connection.connection_tune.frame_max - _FRAME_END
         frames += [(_BODY, body[start : start + most]) for start in range(0, len(body), most)]
-        wire = b"".join(
-            struct.pack(">BHI", kind, self._channel.number, len(payload)) + payload + b"\xce" for kind, payload in frames
-        )
+        number = self._channel.number
+        wire = b"".join(struct.pack(">BHI", kind, number, len(payload)) + payload + b"\xce" for kind, payload in frames)
         await self._channel.connection.write_queue.put(ChannelFrame(wire, should_close=False))
 
     async def taken(self) -> None:

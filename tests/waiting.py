@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 #: Seconds between two looks.
 _PAUSE: Final = 0.02
@@ -11,11 +11,23 @@ _PAUSE: Final = 0.02
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]],
+    condition: Callable[[], Awaitable[T]],
+    timeout: float = ...,  # noqa: ASYNC109 - see below
+    because: str = ...,
+) -> T: ...
+@overload
+async def eventually(
+    condition: Callable[[], T],
+    timeout: float = ...,  # noqa: ASYNC109 - see below
+    because: str = ...,
+) -> T: ...
+async def eventually(
+    condition: Callable[[], Any],
     timeout: float = 10,  # noqa: ASYNC109 - the text of its failure is the point
     because: str = "the condition",
-) -> T:
+) -> Any:
     """Look at *condition*, a function or a coroutine function, until it is true, and return what it was.
 
     What it raises is raised: a condition that may fail for a while says so by returning something false.

@@ -38,6 +38,9 @@ from worker.terms import caps_of, quotas_of, terms_of, windows_of
 _WATCH_S: Final = 1.0
 #: How often the start looks whether every lane has its consumer.
 _LOOK_S: Final = 0.05
+#: From the last acknowledgement to the end of its connection. A quorum queue loses acknowledgements that it has not
+#: applied when their channel closes (RabbitMQ 3.10.8: 12 of 500), and what was done would come, and be sent, again.
+_LAST_ACKS_S: Final = 0.25
 
 
 def _now() -> datetime:
@@ -69,6 +72,7 @@ class App:
             concurrency=settings.provider.concurrency,
             patience=settings.worker.patience,
             now=_now,
+            can_settle=lambda: self.publisher.is_connected and not self.publisher.blocked,
         )
         self.topology = terms.topology
         self.publisher = Publisher(settings.broker, terms.topology, events)
@@ -182,6 +186,7 @@ class App:
         await self.intake.stop()
         await self.dispatch.drain()
         await self.intake.wait_idle()
+        await asyncio.sleep(_LAST_ACKS_S)
 
     async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
         for task in tasks:

@@ -3,7 +3,8 @@
     async with Publisher("amqp://user:password@rabbitmq/", namespace="sms") as publisher:
         await publisher.publish({"id": "order-4711", "to": "+85251234567", "type": "NOTIFY", "text": "On its way."})
 
-Publishing the same request again with the same id is safe: it is sent once.
+The id is your own name of the request. Workers of this version do not remember ids: a request that is published twice
+is sent twice.
 """
 
 from collections.abc import Mapping
@@ -73,8 +74,9 @@ class Publisher:
 
         Raises:
             UsageError: *request* is at fault; every fault is named. Nothing was published.
-            PublishUnconfirmed: no confirm came: RabbitMQ may or may not have it. Publish it again with the same id.
-                When the text says that there is no exchange, no worker has declared this namespace yet.
+            PublishUnconfirmed: no confirm came: RabbitMQ may or may not have it. Publish it again if a second message
+                is better than none. When the text says that there is no exchange, no worker has declared this
+                namespace yet.
             BrokerUnavailable: not connected at the moment, or an alarm blocks publishing. Nothing was published.
         """
         sms = request if isinstance(request, SmsRequest) else _validated(request)

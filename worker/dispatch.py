@@ -32,7 +32,10 @@ _SWEEP_S: Final = 1.0
 _HELD_LOOK_S: Final = 2.0
 #: The provider documents no bound of ValidityPeriod; three days is the longest that carriers keep a message.
 _LONGEST_VALIDITY_S: Final = 3 * 24 * 3600
+#: How often a pump looks whether outcomes can be told again.
+_DEAF_LOOK_S: Final = 0.1
 _LEAVING: Final = Unserved("the worker is draining")
+_UNWANTED: Final = Unserved("its delivery was lost with the connection")
 
 
 class Dispatch:
@@ -49,8 +52,12 @@ class Dispatch:
         concurrency: int,
         patience: timedelta,
         now: Callable[[], datetime],
+        can_settle: Callable[[], bool] = lambda: True,
     ) -> None:
-        """At most *concurrency* calls are in flight; a request that waited for *patience* is given back."""
+        """At most *concurrency* calls are in flight; a request that waited for *patience* is given back.
+
+        While *can_settle* is false no call begins: its outcome could not be told, so it would be made again.
+        """
         self._limiter = limiter
         self._provider = provider
         self._catalog = catalog
@@ -59,6 +66,7 @@ class Dispatch:
         self._free = concurrency
         self._patience_s = patience.total_seconds()
         self._now = now
+        self._can_settle = can_settle
         self._room = WaitingRoom()
         self._calls: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -71,14 +79,17 @@ class Dispatch:
                 pumps.create_task(self._pump(operation, lane), name=f"pump {operation.value} {lane.value}")
             pumps.create_task(self._sweep_forever(), name="sweep")
 
-    async def send(self, request: Request) -> Outcome:
-        """Wait for a slot and make the call; the outcome is a value, whatever happens to the call."""
+    async def send(self, request: Request, is_wanted: Callable[[], bool] = lambda: True) -> Outcome:
+        """Wait for a slot and make the call; the outcome is a value, whatever happens to the call.
+
+        No call is made when *is_wanted* is false at its turn.
+        """
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
         if self._draining:
             return _LEAVING
-        waiting = Waiting(request, self._loop.time(), self._loop.create_future())
+        waiting = Waiting(request, self._loop.time(), self._loop.create_future(), is_wanted)
         self._room.join(waiting)
         return await waiting.outcome
 
@@ -110,6 +121,9 @@ class Dispatch:
             line.wake.clear()
             if line.unbooked <= 0 or self._free <= 0:
                 await line.wake.wait()
+                continue
+            if not self._can_settle():
+                await asyncio.sleep(_DEAF_LOOK_S)
                 continue
             want = lease(rate, min(line.unbooked, self._free))
             try:
@@ -160,7 +174,7 @@ class Dispatch:
         if self._is_stale(slot):
             self._events.emit("slot.burnt", operation=slot.operation.value)
             return None
-        waiting = self._room.take(slot)
+        waiting = self._room.take(slot) if self._can_settle() else None
         if waiting is None:
             self._events.emit("slot.unused", operation=slot.operation.value)
         return waiting
@@ -182,9 +196,9 @@ class Dispatch:
 
     async def _serve(self, waiting: Waiting, slot: Slot) -> bool:
         """Admit and call; False when *waiting* did not use the slot."""
-        refusal = self._refusal(waiting.request)
-        if refusal is not None:
-            await self._leave(waiting, refusal)
+        outcome = self._refusal(waiting.request) or (None if waiting.is_wanted() else _UNWANTED)
+        if outcome is not None:
+            await self._leave(waiting, outcome)
             return False
         if waiting.admitted is None:
             admission = await self._limiter.admit(waiting.request)
@@ -192,7 +206,7 @@ class Dispatch:
                 waiting.resolve(admission)
                 return False
             waiting.admitted = admission
-        if self._is_stale(slot):
+        if self._is_stale(slot) or not self._can_settle() or not waiting.is_wanted():
             await self._put_back(waiting)
             return False
         await self._call(waiting, slot)
@@ -259,6 +273,8 @@ class Dispatch:
         """Let go of those whose deadline passed, and of those that waited too long to stay unacknowledged."""
         for waiting in self._room:
             outcome: Outcome | None = self._refusal(waiting.request)
+            if outcome is None and not waiting.is_wanted():
+                outcome = _UNWANTED
             if outcome is None and self._loop.time() - waiting.since > self._patience_s:
                 outcome = Unserved("no slot came in time")
             if outcome is not None and self._room.remove(waiting):

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from worker.core.catalog import Catalog
 from worker.core.decide import Policy, decide
-from worker.core.decode import Malformed, RawMessage, Request, decode
+from worker.core.decode import Malformed, Request, decode
 from worker.core.disposition import Dead, Disposition, Reason
 from worker.core.envelope import outgoing
 from worker.core.history import Entry, History
@@ -33,8 +33,8 @@ from worker.ports import Delivery, Events, Settler
 class Sender(Protocol):
     """What the pipeline knows of the dispatcher."""
 
-    async def send(self, request: Request) -> Outcome:
-        """Wait for a turn, call, and say what happened."""
+    async def send(self, request: Request, is_wanted: Callable[[], bool]) -> Outcome:
+        """Wait for a turn, call, and say what happened; no call is made when *is_wanted* is false at its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Pipeline:
     async def receive(self, delivery: Delivery) -> None:
         """Take *delivery* to its end; the broker has it again if this cannot be told to it."""
         received = self._now()
-        request, disposition = await self._judge(delivery.raw, received)
+        request, disposition = await self._judge(delivery, received)
         settled = self._now()
         try:
             await self._settle(delivery, request, disposition, settled)
@@ -83,14 +83,14 @@ class Pipeline:
         fields = closing_fields(request, delivery.raw.lane, disposition, received, settled)
         self._events.emit("delivery.settled", redelivered=delivery.redelivered, **fields)
 
-    async def _judge(self, raw: RawMessage, now: datetime) -> tuple[Request | Malformed, Disposition]:
+    async def _judge(self, delivery: Delivery, now: datetime) -> tuple[Request | Malformed, Disposition]:
         request: Request | Malformed = Malformed("it could not be decoded")
         try:
-            request = decode(raw, self._terms.lifetimes, now)
+            request = decode(delivery.raw, self._terms.lifetimes, now)
             if isinstance(request, Malformed):
                 row = self._terms.catalog.local("local.malformed")
                 return request, Dead(Reason(row.error_class, row.code, request.reason, row.remedy), History())
-            outcome = await self._sender.send(request)
+            outcome = await self._sender.send(request, lambda: delivery.is_open)
             return request, decide(request, outcome, self._terms.policy, self._now(), self._dice())
         except Exception as error:  # noqa: BLE001 - our own bug must cost this request alone, and be told
             return request, self._internal(request, error)

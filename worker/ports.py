@@ -32,6 +32,10 @@ class Delivery(Protocol):
     def deliveries(self) -> int:
         """How often the broker delivered it before, as far as the broker tells."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be settled; if not, the broker delivers it again, whatever is done with this one."""
+
 
 Receiver: TypeAlias = Callable[[Delivery], Awaitable[None]]
 

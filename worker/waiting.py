@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from worker.core.decode import Request
@@ -20,6 +20,8 @@ class Waiting:
     #: Event loop time at which it began to wait.
     since: float
     outcome: "asyncio.Future[Outcome]"
+    #: False when its delivery was lost and comes again: then a call would be one too many.
+    is_wanted: Callable[[], bool] = lambda: True
     #: Set when it was admitted for a slot that then came too late: it is not counted twice.
     admitted: Admitted | None = None
 

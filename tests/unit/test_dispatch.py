@@ -14,7 +14,7 @@ from worker.core.decode import Request
 from worker.core.history import History
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Fault, Outcome, Reply, Unserved
-from worker.core.quota import Admitted, Operation, Quota, Slots
+from worker.core.quota import Admission, Admitted, Operation, Quota, Slots
 from worker.core.request import SmsRequest
 from worker.dispatch import Dispatch
 from worker.errors import LimiterUnavailable
@@ -35,10 +35,12 @@ class Rig:
             RecordingEvents(),
             FakeClock(),
         )
+        self.can_settle = True
         quotas = {operation: Quota(rate, guard=timedelta(milliseconds=50)) for operation in Operation}
         self.dispatch = Dispatch(
             self.limiter, self.provider, catalog(), self.events,
             quotas=quotas, concurrency=concurrency, patience=patience, now=self.clock,
+            can_settle=lambda: self.can_settle,
         )  # fmt: skip
 
     def send(self, *requests: Request) -> list["asyncio.Task[Outcome]"]:
@@ -275,6 +277,68 @@ async def test_a_cancelled_delivery_is_not_called() -> None:
         await stays
 
         assert rig.provider.sent_ids == ["b"]
+
+
+async def test_a_request_whose_delivery_was_lost_is_not_called_and_gives_its_slot_to_the_next() -> None:
+    """The broker delivers it again: it would be sent twice."""
+    async with running(Rig()) as rig:
+        rig.limiter.open.clear()
+        wanted = [True]
+        lost = asyncio.create_task(rig.dispatch.send(request("a"), lambda: wanted[0]))
+        (stays,) = rig.send(request("b"))
+        await turns(lambda: bool(rig.limiter.asked))
+        wanted[0] = False
+        rig.limiter.open.set()
+
+        assert isinstance(await lost, Unserved)
+        assert isinstance(await stays, Accepted)
+        assert rig.provider.sent_ids == ["b"]
+
+
+async def test_those_whose_delivery_was_lost_are_let_go_without_a_slot() -> None:
+    async with running(Rig()) as rig:
+        rig.limiter.open.clear()
+        lost = asyncio.create_task(rig.dispatch.send(request("a"), lambda: False))
+        await turns(lambda: bool(rig.limiter.asked))
+        await rig.dispatch.sweep()
+
+        assert isinstance(await lost, Unserved)
+
+
+async def test_while_outcomes_cannot_be_told_no_call_begins() -> None:
+    async with running(Rig()) as rig:
+        rig.limiter.open.clear()
+        (sending,) = rig.send(request("a"))
+        await turns(lambda: bool(rig.limiter.asked))
+        rig.can_settle = False
+        rig.limiter.open.set()
+        await turns(lambda: bool(rig.events.named("slot.unused")))
+        asked = len(rig.limiter.asked)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (rig.provider.sent_ids, len(rig.limiter.asked)) == ([], asked)
+
+        rig.can_settle = True
+        assert isinstance(await sending, Accepted)
+
+
+async def test_a_call_is_not_begun_when_outcomes_could_be_told_a_moment_ago() -> None:
+    """Admission takes its time: the connection may break meanwhile."""
+    async with running(Rig()) as rig:
+        admit = rig.limiter.admit
+
+        async def admit_and_break(request: Request) -> Admission:
+            rig.can_settle = False
+            return await admit(request)
+
+        rig.limiter.admit = admit_and_break  # type: ignore[method-assign]  # the break comes exactly there
+        (sending,) = rig.send(request("a"))
+        await turns(lambda: bool(rig.events.named("slot.unused")))
+        assert rig.provider.sent_ids == []
+
+        rig.can_settle = True
+        assert isinstance(await sending, Accepted)
+        assert len(rig.limiter.admitted) == 1
 
 
 async def test_no_more_calls_are_in_flight_than_allowed() -> None:

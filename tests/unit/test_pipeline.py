@@ -1,6 +1,8 @@
 """One delivery from start to end, among fakes."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -35,7 +37,8 @@ class FakeSender:
     def __init__(self, answer: Outcome | Exception) -> None:
         self.answer = answer
 
-    async def send(self, request: Request) -> Outcome:
+    async def send(self, request: Request, is_wanted: Callable[[], bool]) -> Outcome:
+        self.was_wanted = is_wanted()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -43,10 +46,8 @@ class FakeSender:
 
 class Rig:
     def __init__(self, answer: Outcome | Exception) -> None:
-        self.settler, self.events = FakeSettler(), RecordingEvents()
-        self.pipeline = Pipeline(
-            FakeSender(answer), self.settler, self.events, TERMS, now=lambda: NOW, dice=lambda: 0.5
-        )
+        self.sender, self.settler, self.events = FakeSender(answer), FakeSettler(), RecordingEvents()
+        self.pipeline = Pipeline(self.sender, self.settler, self.events, TERMS, now=lambda: NOW, dice=lambda: 0.5)
 
 
 async def test_an_accepted_request_ends_as_an_outcome_event() -> None:
@@ -99,6 +100,14 @@ async def test_an_unserved_request_is_given_back() -> None:
     assert rig.settler.handed_over == []
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_the_sender_learns_whether_the_delivery_can_still_be_settled(is_open: bool) -> None:
+    rig = Rig(Unserved("its delivery was lost"))
+    await rig.pipeline.receive(replace(delivery(), is_open=is_open))
+
+    assert rig.sender.was_wanted is is_open
+
+
 @pytest.mark.parametrize("error", [BrokerUnavailable("cut"), Unroutable("no queue")])
 async def test_what_cannot_be_settled_is_told_and_not_counted_as_settled(error: Exception) -> None:
     rig = Rig(Accepted("1008", "R-1", 1))
@@ -111,8 +120,9 @@ async def test_what_cannot_be_settled_is_told_and_not_counted_as_settled(error: 
 
 async def test_cancellation_settles_nothing() -> None:
     class Hanging(FakeSender):
-        async def send(self, request: Request) -> Outcome:
-            return await asyncio.get_running_loop().create_future()
+        async def send(self, request: Request, is_wanted: Callable[[], bool]) -> Outcome:
+            never: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            return await never
 
     settler, events = FakeSettler(), RecordingEvents()
     pipeline = Pipeline(Hanging(ValueError()), settler, events, TERMS, now=lambda: NOW, dice=lambda: 0.5)

@@ -20,6 +20,11 @@ class BrokerDelivery:
     tag: int
     channel: AbstractChannel
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its channel lives: with the channel goes the broker's interest in how this delivery is settled."""
+        return not self.channel.is_closed
+
 
 def delivery_of(message: DeliveredMessage, lane: Lane) -> BrokerDelivery:
     """Read what the library hands over."""

@@ -25,7 +25,7 @@ def publish(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="A .csv or .jsonl file of requests.", show_default=False)] = None,
     *,
-    request_id: Annotated[str | None, typer.Option("--id", help="The request's id: its idempotency key.")] = None,
+    request_id: Annotated[str | None, typer.Option("--id", help="Your own name of the request.")] = None,
     to: Annotated[str | None, typer.Option(help="E.164 number of the recipient.")] = None,
     sms_type: Annotated[SmsType | None, typer.Option("--type", help="Decides the lane.")] = None,
     text: Annotated[str | None, typer.Option(help="The message.")] = None,
@@ -43,8 +43,8 @@ def publish(
 
       sms-worker publish campaign.csv
 
-    A file whose publishing was interrupted goes on with --skip; publishing a request twice is safe too, since its id
-    stays the same.
+    A file whose publishing was interrupted goes on with --skip; the message says where. Workers do not remember ids: a
+    request that is published twice is sent twice.
     """
     settings = Context.of(context).settings()
     options = {"to": to, "type": sms_type, "text": text, "from": sender, "deadline": deadline, "not_before": not_before}
@@ -55,7 +55,7 @@ def publish(
         raise UsageError("give a file, or the options of one request")
     if file is None:
         if request_id is None:
-            raise UsageError("--id: give the request an id, so that publishing it again cannot send it twice")
+            raise UsageError("--id: give the request an id, by which logs, outcomes and dead letters name it")
         asyncio.run(_one(settings, {"id": request_id, **given}))
         console.print(f"published {request_id}", markup=False)
         return
@@ -97,9 +97,9 @@ async def _all(settings: Settings, bodies: list[tuple[int, dict[str, Any]]]) -> 
                         lanes.create_task(lane(waiting), name="publish")
             except* WorkerError as group:
                 first = group.exceptions[0]
-                # Those in flight may or may not have arrived: going on a window earlier repeats ids, which is harmless.
+                # Those in flight may or may not have arrived: going on a window earlier loses none, and repeats some.
                 again = max(done + faults - _IN_FLIGHT, 0)
-                text = f"{first}; {done} were confirmed; go on with --skip {again}"
+                text = f"{first}; {done} were confirmed; go on with --skip {again}, which may repeat up to {_IN_FLIGHT}"
                 raise (
                     BrokerUnavailable(text) if isinstance(first, BrokerUnavailable) else WorkerError(text)
                 ) from group

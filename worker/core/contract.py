@@ -17,7 +17,8 @@ from worker.core.topology import Topology
 #: Beside the AsyncAPI document, which refers to it.
 _SCHEMA_FILE: Final = f"{MESSAGE_TYPE}.schema.json"
 _DESCRIPTIONS: Final = {
-    "id": "The idempotency key: a second request with the same id is the same request.",
+    "id": "The publisher's own name of the request, in its outcome too. Workers do not remember ids: what is published "
+    "twice is sent twice.",
     "to": "The recipient, E.164: country code and national number; a leading + may be given.",
     "type": "Must match the lane, which is the routing key: OTP otp, NOTIFY notify, MKT marketing.",
     "text": "The message. Exactly one of text and template. Not to mainland China (86), which needs a template.",

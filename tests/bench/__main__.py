@@ -1,0 +1,56 @@
+"""``python -m tests.bench``: throughput, accuracy, profile and single steps of the worker on this machine.
+
+Needs RabbitMQ and Redis (``make bench`` starts private ones). Trust the ratios: whatever else runs on the machine
+changes the absolute numbers.
+"""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from tests.bench import accuracy, micro, profiling, throughput
+from tests.bench.bed import bed
+
+_PARTS: Final = ("throughput", "accuracy", "profile", "micro")
+#: Calls per second, and seconds.
+_QUOTAS: Final = ((30, 20), (500, 10))
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    chosen = arguments.parts or _PARTS
+    if "throughput" in chosen:
+        async with bed() as ground:
+            runs = await throughput.compare(ground, arguments.messages, arguments.rounds, console.print)
+        console.print(throughput.table(runs))
+    if "accuracy" in chosen:
+        rows = []
+        for rate, seconds in _QUOTAS:
+            async with bed() as ground:
+                rows.append(await accuracy.accuracy(ground, rate, seconds))
+        console.print(accuracy.table(rows))
+    if "profile" in chosen:
+        async with bed() as ground:
+            stacks = await profiling.sampled(ground, arguments.messages)
+        if arguments.stacks:
+            arguments.stacks.write_text(stacks.text, "utf-8")
+        console.print(profiling.table(stacks))
+    if "micro" in chosen:
+        console.print(micro.table())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*_PARTS, []], metavar="PART", help=f"of {', '.join(_PARTS)}; all")
+    parser.add_argument("--messages", type=int, default=20_000, help="requests of each run (20000)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each program (3)")
+    parser.add_argument("--stacks", type=Path, help="keep the profile's stacks in this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(_arguments()))

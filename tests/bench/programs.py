@@ -1,0 +1,97 @@
+"""Processes that are measured, and what the kernel says of them."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+#: Seconds that a program may take to leave.
+_LEAVE_S: Final = 40
+
+
+class Cpu(NamedTuple):
+    """CPU time of a process with all its threads, in seconds."""
+
+    user: float
+    system: float
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """So far."""
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        return cls(int(fields[11]) / _TICKS, int(fields[12]) / _TICKS)
+
+    @property
+    def both(self) -> float:
+        return self.user + self.system
+
+    def since(self, before: "Cpu") -> "Cpu":
+        """What was used since *before*."""
+        return Cpu(self.user - before.user, self.system - before.system)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process that was started here."""
+
+    process: Process
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def cpu(self) -> Cpu:
+        """CPU time so far; raises RuntimeError with the program's last words when it has ended."""
+        if self.process.returncode is not None:
+            raise RuntimeError(f"it ended: {self.log.read_text('utf-8', 'replace')[-2000:]}")
+        return Cpu.of(self.pid)
+
+    async def end(self) -> None:
+        """SIGTERM, and SIGKILL when that is not enough."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(_LEAVE_S):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+
+
+@asynccontextmanager
+async def program(log: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
+    """Run ``python *arguments*`` for the block; it writes into *log*, a file, as it would in production."""
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            stdout=out,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+    running = Program(process, log)
+    try:
+        yield running
+    finally:
+        await running.end()
+
+
+def servers() -> dict[str, int]:
+    """Broker and Redis by the name of their program, when the process that started us started them too."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            name, _, rest = (entry / "stat").read_text("ascii").partition("(")[2].rpartition(")")
+        except OSError:  # no process, or it has just ended
+            continue
+        if int(rest.split()[1]) == os.getppid() and name in {"beam.smp", "redis-server"}:
+            found[name] = int(entry.name)
+    return found

@@ -1,0 +1,121 @@
+"""How much a message costs: the worker next to the minimal loop, in turns, on the same backlog."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from rich.table import Table
+
+from tests.bench.bed import AMQP_URL, Bed
+from tests.bench.programs import Cpu, Program, program, servers
+from worker.core.lane import Lane
+from worker.settings import Settings
+
+#: Seconds between two looks: what the wall time can be wrong by.
+_LOOK_S: Final = 0.02
+#: Without a new outcome for so long, it will not come. Seconds.
+_STUCK_S: Final = 30
+
+Start = Callable[[], AbstractAsyncContextManager[Program]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One backlog worked off by one process."""
+
+    messages: int
+    #: From the first outcome event to the last.
+    seconds: float
+    #: Of the process, from its first delivery to the last outcome event.
+    cpu: Cpu
+    #: Of the others meanwhile, by name.
+    others: dict[str, float]
+
+    @property
+    def rate(self) -> float:
+        return self.messages / self.seconds
+
+    @property
+    def cost_us(self) -> float:
+        return self.cpu.both / self.messages * 1e6
+
+
+def starts(bed: Bed) -> dict[str, Start]:
+    """The two that are compared, with the same prefetch and the same number of calls in flight."""
+    prefetch, concurrency = Settings().lanes.of(Lane.OTP).prefetch, Settings().provider.concurrency
+    numbers = (str(prefetch), str(concurrency))
+    arguments = ("-m", "tests.bench.minimal", AMQP_URL, bed.topology.namespace, bed.endpoint, *numbers)
+    return {"worker": bed.worker, "minimal": lambda: program(bed.directory / "minimal.log", *arguments)}
+
+
+async def measured(bed: Bed, start: Start, messages: int) -> Run:
+    """Let the program that *start* starts work off *messages* requests, and check that each was sent exactly once."""
+    share = messages // len(Lane)
+    await bed.fill({Lane.OTP: messages - 2 * share, Lane.NOTIFY: share, Lane.MARKETING: share})
+    async with start() as running:
+        run = await _watched(bed, running, messages)
+    account = await bed.account()
+    if (account["calls"], account["accepted"], account["duplicates"]) != (messages, messages, []):
+        raise RuntimeError(f"{messages} requests, but the sandbox's account says {account}")
+    return run
+
+
+async def _watched(bed: Bed, running: Program, messages: int) -> Run:
+    pids = {"sandbox": bed.sandbox.pid, **servers()}
+    while await bed.waiting() == messages:
+        running.cpu()  # raises when it has ended
+        await asyncio.sleep(_LOOK_S / 2)
+    before = cpu = running.cpu()
+    others = {name: Cpu.of(pid) for name, pid in pids.items()}
+    began = moved = time.monotonic()
+    done = 0
+    while done < messages:
+        await asyncio.sleep(_LOOK_S)
+        seen, now, cpu = await bed.done(), time.monotonic(), running.cpu()
+        if seen > done:
+            began, moved, done = began if done else now, now, seen
+        elif now - moved > _STUCK_S:
+            raise RuntimeError(f"stuck at {done} of {messages} outcomes")
+    after = {name: Cpu.of(pid).since(others[name]).both for name, pid in pids.items()}
+    return Run(messages, moved - began, cpu.since(before), after)
+
+
+async def compare(bed: Bed, messages: int, rounds: int, told: Callable[[str], None]) -> dict[str, list[Run]]:
+    """Measure both in turns, *rounds* times each."""
+    runs: dict[str, list[Run]] = {name: [] for name in starts(bed)}
+    for number in range(rounds):
+        for name, start in starts(bed).items():
+            run = await measured(bed, start, messages)
+            runs[name].append(run)
+            told(f"round {number + 1}  {name:8} {run.rate:7.0f}/s  {run.cost_us:6.0f} us of CPU per message")
+    return runs
+
+
+def table(runs: dict[str, list[Run]]) -> Table:
+    """Medians, and the worker's over the minimal loop's."""
+    some = next(iter(runs.values()))
+    others = list(some[0].others)
+    columns = ("messages/s", "CPU us/message", "of it kernel", *(f"{name} us" for name in others))
+    shown = Table(title=f"Throughput: {some[0].messages} messages, one process, medians of {len(some)} runs")
+    for column in ("", *columns):
+        shown.add_column(column, justify="right" if column else "left")
+    medians = {name: _medians(of, others) for name, of in runs.items()}
+    for name, values in medians.items():
+        shown.add_row(name, *(f"{value:.0f}" for value in values))
+    ratios = [ours / theirs for ours, theirs in zip(medians["worker"], medians["minimal"], strict=True) if theirs]
+    shown.add_row("ratio", *(f"{ratio:.2f}" for ratio in ratios))
+    shown.caption = "The sandbox's account equals the number of messages exactly, in every run."
+    return shown
+
+
+def _medians(runs: Sequence[Run], others: Sequence[str]) -> list[float]:
+    return [
+        median(run.rate for run in runs),
+        median(run.cost_us for run in runs),
+        median(run.cpu.system / run.messages * 1e6 for run in runs),
+        *(median(run.others[name] / run.messages * 1e6 for run in runs) for name in others),
+    ]

@@ -1,0 +1,300 @@
+"""What README.md and the runbook say is there: commands, files, metrics, keys, events, codes, tables."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pytest
+from typer.main import get_command
+
+from tests.makers import NOW, make_raw, make_request
+from worker.cli import exit_codes
+from worker.cli.main import app
+from worker.configuration import load
+from worker.core.catalog import catalog
+from worker.core.disposition import Done
+from worker.core.envelope import outgoing
+from worker.core.history import History
+from worker.core.outcome import DEAD_CLASSES, Accepted, ErrorClass
+from worker.core.request import SmsRequest
+from worker.core.topology import Topology
+from worker.sandbox.magic import TABLE as MAGIC
+from worker.settings import Section, Settings
+from worker.telemetry.events import EVENTS
+from worker.telemetry.gauges import Gauges, Snapshot
+from worker.telemetry.metrics import METRICS
+
+ROOT: Final = Path(__file__).parents[2]
+README: Final = ROOT / "README.md"
+RUNBOOK: Final = ROOT / "deploy" / "RUNBOOK.md"
+BOTH: Final = pytest.mark.parametrize("path", [README, RUNBOOK], ids=lambda path: path.name)
+
+_FENCE: Final = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+#: What a shell does with a command line is none of the command's business.
+_SHELL: Final = re.compile(r" [&>|].*$")
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [text for found, text in _FENCE.findall(path.read_text("utf-8")) if found == language]
+
+
+def prose(path: Path) -> str:
+    return _FENCE.sub("", path.read_text("utf-8"))
+
+
+def inline(path: Path) -> list[str]:
+    """Everything in backticks outside of blocks."""
+    return [" ".join(text.split()) for text in re.findall(r"`([^`]+)`", prose(path))]
+
+
+def command_lines(path: Path) -> list[list[str]]:
+    """The arguments of each call of sms-worker."""
+    shell = [line.strip() for block in blocks(path, "sh") for line in block.splitlines()]
+    calls = [_SHELL.sub("", line) for line in [*shell, *inline(path)] if line.startswith("sms-worker ")]
+    return [shlex.split(call)[1:] for call in calls]
+
+
+def rows(path: Path, heading: str) -> list[list[str]]:
+    """The cells of each row of the table whose first column is headed *heading*."""
+    text = path.read_text("utf-8")
+    found = re.search(rf"^\| {re.escape(heading)} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert found, f"there is no table of {heading}"
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found[1].splitlines()]
+
+
+def keys_of(section: Section, prefix: str = "") -> Iterator[str]:
+    """The dotted names of every section and key below *section*."""
+    for name in type(section).model_fields:
+        yield prefix + name
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from keys_of(value, f"{prefix}{name}.")
+
+
+def gauges() -> dict[str, tuple[str, ...]]:
+    """The name of each gauge with its labels."""
+    collector = Gauges()
+    collector.snapshot = Snapshot
+    return {
+        family.name: tuple(sorted({label for sample in family.samples for label in sample.labels}))
+        for family in collector.collect()
+    }
+
+
+def parse(arguments: list[str]) -> None:
+    """Parse *arguments* down to the last command; raises what typer raises for wrong usage."""
+    command: Any = get_command(app)
+    context = None
+    name = "sms-worker"
+    while True:
+        context = command.make_context(name, list(arguments), parent=context)
+        if not hasattr(command, "commands"):
+            return
+        rest = [*context._protected_args, *context.args]
+        name, command, arguments = command.resolve_command(context, rest)
+
+
+# -- commands -----------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_every_command_line_parses(path: Path) -> None:
+    lines = command_lines(path)
+
+    assert len(lines) > 20
+    for line in lines:
+        try:
+            parse(line)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the line that is at fault must be told
+            pytest.fail(f"sms-worker {shlex.join(line)}: {error}")
+
+
+def test_a_command_line_with_an_option_that_is_not_there_would_be_noticed() -> None:
+    with pytest.raises(Exception, match="--nonsense"):
+        parse(["dlq", "list", "unknown", "--nonsense"])
+
+
+def test_every_command_is_shown_in_the_readme() -> None:
+    root: Any = get_command(app)
+    shown = {line[index] for line in command_lines(README) for index in range(len(line))} | set(inline(README))
+
+    # make shows the demo
+    assert set(root.commands) - {"demo"} - shown == set()
+    assert set(root.commands["dlq"].commands) - shown == set()
+
+
+@BOTH
+def test_every_setting_given_in_a_command_line_can_be_loaded(path: Path) -> None:
+    for line in command_lines(path):
+        flags = dict(line[index + 1].split("=", 1) for index, word in enumerate(line) if word == "--set")
+        load([], {}, flags)
+
+
+@BOTH
+def test_every_make_target_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {line for block in blocks(path, "sh") for line in block.splitlines()} | set(inline(path))
+    used = {line.split()[1] for line in named if line.startswith("make ")}
+
+    assert used <= targets
+    assert path != README or {"demo", "test", "check", "clean"} <= used
+
+
+# -- files --------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_every_file_that_is_named_exists(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", prose(path))
+    lines = "\n".join(blocks(path, "sh"))
+    mentioned = re.findall(
+        r"(?<![\w/-])((?:worker|config|deploy|tests)/[\w./@-]*\w)", f"{lines}\n{' '.join(inline(path))}"
+    )
+
+    assert links
+    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+    assert [name for name in mentioned if not (ROOT / name).exists()] == []
+
+
+@BOTH
+def test_every_link_to_a_heading_leads_to_one(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", prose(path)):
+        text = prose((path.parent / target).resolve() if target else path)
+        headings = [line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")]
+        anchors = {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
+        assert anchor in anchors
+
+
+# -- names --------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_every_metric_that_is_named_exists(path: Path) -> None:
+    histograms = {f"{metric.name}_{part}" for metric in METRICS for part in ("bucket", "sum", "count")}
+    known = {metric.name for metric in METRICS} | set(gauges()) | histograms
+    named = set(re.findall(r"\bsms_[a-z_]+", path.read_text("utf-8")))
+
+    assert named
+    assert named - known == set()
+
+
+@BOTH
+def test_every_dotted_name_is_a_key_or_an_event(path: Path) -> None:
+    keys = set(keys_of(Settings()))
+    first_words = {name.partition(".")[0] for name in [*keys, *EVENTS]}
+    dotted = [text.partition(" = ")[0] for text in inline(path)]
+    named = {text for text in dotted if re.fullmatch(r"[a-z]+(\.[a-z_]+)+", text) and text.split(".")[0] in first_words}
+
+    assert named
+    assert named - keys - set(EVENTS) == set()
+
+
+def test_every_section_of_the_configuration_is_in_the_readme() -> None:
+    assert [cells[0].strip("`") for cells in rows(README, "section")] == list(Settings.model_fields)
+
+
+@BOTH
+def test_every_variable_names_a_key(path: Path) -> None:
+    variables = {f"SMS_WORKER__{key.upper().replace('.', '__')}" for key in keys_of(Settings())}
+    named = set(re.findall(r"SMS_WORKER__[A-Z_]*[A-Z]", path.read_text("utf-8")))
+
+    assert {name.removesuffix("_FILE") for name in named} - variables == set()
+
+
+@BOTH
+def test_every_code_is_in_the_catalogue(path: Path) -> None:
+    named = {
+        text for text in inline(path) if re.fullmatch(r"[A-Z]+(_[A-Z]+)+|[A-Z][A-Za-z]+\.[A-Z]\w+|local\.\w+", text)
+    }
+    others = {"SMS_WORKER_CONFIG", *(name for name in vars(exit_codes) if name.isupper())}
+
+    assert {code for code in named - others if catalog().find(code, {row.table for row in catalog()}) is None} == set()
+
+
+@BOTH
+def test_every_queue_that_is_named_is_in_the_topology(path: Path) -> None:
+    topology = Topology()
+    known = {queue.name for queue in topology.queues()} | {exchange.name for exchange in topology.exchanges()}
+    named = {text for text in inline(path) if re.fullmatch(r"sms\.[a-z0-9.]+", text)} - {
+        "sms.request.v1",
+        "sms.outcome.v1",
+    }
+
+    assert named
+    assert named - known == set()
+
+
+# -- tables -------------------------------------------------------------------------------------------------------
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    listed = {cells[1].strip("`"): int(cells[0]) for cells in rows(README, "exit code")}
+
+    assert listed == {name: code for name, code in vars(exit_codes).items() if name.isupper()}
+
+
+def test_every_error_class_has_a_row_that_names_its_queue() -> None:
+    listed = {cells[0].strip("`"): cells[2] for cells in rows(README, "class")}
+
+    assert set(listed) == {error_class.value for error_class in ErrorClass}
+    for error_class in set(DEAD_CLASSES) - {ErrorClass.ACCOUNT}:  # requests wait while the account is held
+        assert f"`{Topology().dead_queue(error_class)}`" in listed[error_class.value]
+
+
+def test_the_runbook_has_a_row_for_every_dead_letter_queue() -> None:
+    listed = [cells[0].strip("`") for cells in rows(RUNBOOK, "queue")]
+
+    assert listed == [Topology().dead_queue(error_class) for error_class in DEAD_CLASSES]
+
+
+def test_the_table_of_metrics_is_that_of_the_program() -> None:
+    listed = {cells[0].strip("`"): (cells[1], cells[2], cells[3].strip(" |")) for cells in rows(README, "metric")}
+    told = {metric.name: (metric.kind.value, ", ".join(metric.labels), metric.sentence) for metric in METRICS}
+
+    assert set(listed) == set(told) | set(gauges())
+    assert {name: row for name, row in listed.items() if name in told} == told
+    assert {name: row[:2] for name, row in listed.items() if name in gauges()} == {
+        name: ("gauge", ", ".join(labels)) for name, labels in gauges().items()
+    }
+
+
+def test_every_magic_number_does_something_in_the_sandbox() -> None:
+    for digits, what in (cells[:2] for cells in rows(README, "last digits")):
+        ending = digits.strip("`")
+        if ending.isdecimal():
+            behaviour = MAGIC[ending]
+            (code,) = re.findall(r"`([A-Z]\w+(?:\.\w+)?)`", what) or [None]
+            assert code in {None, behaviour.code}
+            assert ("accepted" in what and "not accepted" not in what) <= behaviour.accepted
+
+
+def test_every_field_of_a_request_has_a_row() -> None:
+    aliases = {field.alias or name for name, field in SmsRequest.model_fields.items()}
+
+    assert {cells[0].strip("`") for cells in rows(README, "field")} == aliases
+
+
+# -- examples -----------------------------------------------------------------------------------------------------
+
+
+def test_the_example_of_a_request_is_taken_and_that_of_an_outcome_is_told() -> None:
+    request, outcome, line = blocks(README, "json")
+    done = Done(Accepted("1", "2", 1, "Hongkong, China"), History(published=NOW).called(NOW))
+    event = outgoing(make_raw(), make_request(), done, Topology(), NOW)
+
+    SmsRequest.model_validate_json(request)
+    assert event is not None
+    assert orjson.loads(outcome).keys() == orjson.loads(event.body).keys()
+    assert orjson.loads(line).keys() - {"time", "level", "event"} <= EVENTS["delivery.settled"].fields
+
+
+def test_the_examples_in_python_are_python() -> None:
+    examples = blocks(README, "python")
+
+    assert len(examples) == 2
+    for example in examples:
+        compile(example, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
