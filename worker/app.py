@@ -8,26 +8,27 @@ then everything closes. What is unsettled by then is delivered again.
 import asyncio
 import os
 import random
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from worker import __version__
 from worker.broker.connection import connected
 from worker.broker.consumer import Intake
 from worker.broker.declare import declare, verify
+from worker.broker.difference import Difference
 from worker.broker.publisher import Publisher
 from worker.broker.settle import BrokerSettler
 from worker.core.lane import Lane
 from worker.core.quota import Hold
 from worker.dispatch import Dispatch
-from worker.errors import BrokerUnavailable, LimiterUnavailable, TopologyMismatch
+from worker.errors import BrokerUnavailable, LimiterUnavailable, TopologyMismatch, WorkerError
 from worker.limiter.limiter import RedisLimiter
 from worker.pipeline import Pipeline
 from worker.provider.client import Client
 from worker.settings import Settings
-from worker.shutdown import Shutdown, on_signals
+from worker.shutdown import Parts, Shutdown, end, on_signals
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.health import Health
 from worker.telemetry.libraries import libraries_heard
@@ -36,8 +37,10 @@ from worker.terms import caps_of, quotas_of, terms_of, windows_of
 
 #: How often the limiter is asked how it is: what readiness and the gauges know of Redis and the hold is this old.
 _WATCH_S: Final = 1.0
-#: How often the start looks whether every lane has its consumer.
+#: How often the start looks whether a connection has come. Seconds.
 _LOOK_S: Final = 0.05
+#: Differences of the topology that are told in full; a broker where nothing is declared has some sixty.
+_MOST_TOLD: Final = 5
 #: From the last acknowledgement to the end of its connection. A quorum queue loses acknowledgements that it has not
 #: applied when their channel closes (RabbitMQ 3.10.8: 12 of 500), and what was done would come, and be sent, again.
 _LAST_ACKS_S: Final = 0.25
@@ -83,7 +86,8 @@ class App:
         self.health = Health(settings.http, lambda: self.snapshot().conditions(), observed.metrics.exposition)
         observed.metrics.watch(self.snapshot)
         self._hold: Hold | None = None
-        self._redis_answers = False
+        #: None until Redis was asked for the first time.
+        self._redis_answers: bool | None = None
         self._draining = False
 
     def snapshot(self) -> Snapshot:
@@ -94,7 +98,7 @@ class App:
             consuming=self.intake.is_consuming,
             publishing=self.publisher.is_connected,
             blocked=self.publisher.blocked,
-            limiter=self._redis_answers,
+            limiter=self._redis_answers is True,
             draining=self._draining,
             held=self._hold.code if self._hold else None,
         )
@@ -104,33 +108,48 @@ class App:
 
         Raises:
             TopologyMismatch: the broker's topology differs in a way that can lose messages.
-            OSError: the port for health and metrics is taken.
+            WorkerError: the port for health and metrics cannot be had.
+            Exception: a part of the worker failed: a bug. What was in hand is settled or given back first.
         """
-        if self.settings.http.enabled:
-            await self.health.start()
-        tasks: list[asyncio.Task[Any]] = []
+        parts = Parts(shutdown)
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self.health.aclose)
+            await self._listen()
+            # The last comes first: receivers end before the connections that they use.
+            for close in (self.limiter.aclose, self.provider.aclose, parts.aclose, self.intake.aclose):
+                closing.push_async_callback(close)
+            start = parts.start(self._start(parts), "start", ends=True)
+            await shutdown.drain.wait()
+            await end(start)
+            finished = await self._drain(shutdown)
+        if shutdown.failure is not None:
+            raise shutdown.failure
+        return finished
+
+    async def _listen(self) -> None:
+        http = self.settings.http
         try:
-            started = await _unless(shutdown.drain, self._start(tasks))
-            if started:
-                self._events.emit("worker.started", version=__version__, lanes=self._lanes(), pid=os.getpid())
-                await _first(asyncio.create_task(shutdown.drain.wait(), name="drain asked"), *tasks)
-            return await self._drain(shutdown)
-        finally:
-            await self._close(tasks)
+            if http.enabled:
+                await self.health.start()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise WorkerError(
+                f"health and metrics cannot listen on {http.host} port {http.port}: {reason}; "
+                "give this worker another http.port, or 0 for a free one"
+            ) from error
 
-    def _lanes(self) -> str:
-        return ",".join(lane.value for lane in Lane if lane in self.settings.worker.lanes)
-
-    async def _start(self, tasks: list[asyncio.Task[Any]]) -> None:
-        tasks.append(asyncio.create_task(self._watch(), name="watch"))
+    async def _start(self, parts: Parts) -> None:
+        """Bring up one part after the other; neighbours that are away are waited for."""
+        parts.start(self._watch(), "watch")
         await self.provider.start()
-        tasks.append(asyncio.create_task(self.dispatch.run(), name="dispatch"))
+        parts.start(self.dispatch.run(), "dispatch")
         await self._fit_topology()
-        self.publisher.start()
-        await self.publisher.wait_connected()
-        self.intake.start()
-        while not self.intake.is_consuming:  # noqa: ASYNC110 - it comes and goes; once, at the start, is no event
-            await asyncio.sleep(_LOOK_S)
+        parts.start(self.publisher.run(), "broker publish")
+        await _until(lambda: self.publisher.is_connected)
+        parts.start(self.intake.run(), "broker consume")
+        await _until(lambda: self.intake.is_consuming)
+        lanes = ",".join(lane.value for lane in Lane if lane in self.settings.worker.lanes)
+        self._events.emit("worker.started", version=__version__, lanes=lanes, pid=os.getpid())
 
     async def _fit_topology(self) -> None:
         """Declare, or only compare, before anything is taken: a queue that loses messages must stop the start.
@@ -138,15 +157,21 @@ class App:
         Raises:
             TopologyMismatch: the broker's topology differs in a way that can lose messages.
         """
+        differences = await self._differences()
+        fatal = [difference.sentence for difference in differences if difference.is_fatal]
+        if fatal:
+            more = [f"and {len(fatal) - _MOST_TOLD} more"] if len(fatal) > _MOST_TOLD else []
+            told = "\n- ".join(fatal[:_MOST_TOLD] + more)
+            raise TopologyMismatch(f"the broker's topology can lose messages:\n- {told}")
+        for difference in differences:
+            self._events.emit("broker.differs", difference=difference.sentence)
+
+    async def _differences(self) -> list[Difference]:
         fit = declare if self.settings.broker.declare else verify
         while True:
             try:
                 async with connected(self.settings.broker, "operate") as connection:
-                    for difference in await fit(connection, self.topology):
-                        if difference.is_fatal:
-                            raise TopologyMismatch(difference.sentence)
-                        self._events.emit("broker.differs", difference=difference.sentence)
-                    return
+                    return await fit(connection, self.topology)
             except BrokerUnavailable as error:
                 self._events.emit("broker.lost", role="operate", kind=type(error).__name__, error=error)
             await asyncio.sleep(self.settings.broker.reconnect_pause.total_seconds())
@@ -157,6 +182,7 @@ class App:
             try:
                 if not self._redis_answers:
                     await self.limiter.start()
+                await self.limiter.check_writable()
                 self._hold = await self.limiter.held()
                 self._tell_limiter(answers=True)
             except LimiterUnavailable as error:
@@ -173,13 +199,16 @@ class App:
         self._events.emit("worker.draining", in_hand=self.intake.in_hand)
         finishing = asyncio.create_task(self._finish(), name="finish")
         leaving = asyncio.create_task(shutdown.leave.wait(), name="leave asked")
-        grace_s = self.settings.worker.grace.total_seconds()
-        await asyncio.wait((finishing, leaving), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-        finished = finishing.done()
-        for task in (finishing, leaving):
-            task.cancel()
-        await asyncio.wait((finishing, leaving))
-        self._events.emit("worker.stopped", exit_code=0 if finished else 4, in_hand=self.intake.in_hand)
+        try:
+            grace_s = self.settings.worker.grace.total_seconds()
+            await asyncio.wait((finishing, leaving), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+            finished = finishing.done()
+        finally:
+            await end(finishing, leaving)
+        if finished:
+            finishing.result()
+        ending = {} if shutdown.failure else {"exit_code": 0 if finished else 4}
+        self._events.emit("worker.stopped", in_hand=self.intake.in_hand, **ending)
         return finished
 
     async def _finish(self) -> None:
@@ -188,39 +217,11 @@ class App:
         await self.intake.wait_idle()
         await asyncio.sleep(_LAST_ACKS_S)
 
-    async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        await self.intake.aclose()
-        await self.publisher.aclose()
-        await self.provider.aclose()
-        await self.limiter.aclose()
-        await self.health.aclose()
 
-
-async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do *work* unless *event* comes first; True when it was done. What it raises is raised."""
-    working = asyncio.create_task(work, name="start")
-    waiting = asyncio.create_task(event.wait(), name="drain asked")
-    await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if not working.done():
-        working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
-        return False
-    working.result()
-    return True
-
-
-async def _first(*tasks: "asyncio.Task[Any]") -> None:
-    """Wait for the first of *tasks* to end; what it raised is raised: a part that ended by itself ends the worker."""
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    tasks[0].cancel()
-    for task in done:
-        task.result()
+async def _until(condition: Callable[[], bool]) -> None:
+    """Look until *condition* holds: a connection comes and goes, and that it came is no event."""
+    while not condition():  # noqa: ASYNC110 - see above
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _serve(settings: Settings, observed: Observed) -> bool:

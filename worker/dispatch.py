@@ -141,6 +141,8 @@ class Dispatch:
 
     def _book(self, operation: Operation, lane: Lane, slots: Slots) -> None:
         """Waits count from the arrival of the answer: that is never early."""
+        if slots.probe:
+            self._events.emit("hold.probe", operation=operation.value)
         answered = self._loop.time()
         for wait_s in slots.waits_s:
             slot = Slot(operation, lane, answered + wait_s, slots.floor, slots.probe)
@@ -232,6 +234,7 @@ class Dispatch:
             "provider.called",
             operation=slot.operation.value,
             lane=request.lane.value,
+            waited_s=began - waiting.since,
             duration_s=self._loop.time() - began,
             lateness_s=max(began - slot.due, 0.0),
             **call_fields(outcome),
@@ -248,6 +251,7 @@ class Dispatch:
                 await self._limiter.lift()
         elif outcome.row.error_class is ErrorClass.THROTTLED:
             retry_after_s = outcome.retry_after.total_seconds() if outcome.retry_after else None
+            self._events.emit("limiter.throttled", operation=slot.operation.value, retry_after_s=retry_after_s)
             await self._limiter.throttled(slot.operation, retry_after_s)
         elif holds_account(outcome):
             self._events.emit("hold.set", code=outcome.code, remedy=outcome.row.remedy)

@@ -1,7 +1,10 @@
 """Declaring and comparing the topology on a real RabbitMQ."""
 
+import asyncio
+
 import pytest
 
+from deploy.local.stack import Stack
 from tests.brokers import TOPOLOGY, declared, raw_channel, settings_for
 from worker.broker.connection import connected
 from worker.broker.declare import declare, verify
@@ -64,3 +67,23 @@ async def test_another_length_of_the_outcome_queue_is_told_and_tolerated(amqp_ur
     assert (difference.name, difference.argument, difference.is_fatal) == ("sms.done", "x-max-length", False)
     assert "'1000000'" in difference.sentence
     assert "'10'" in difference.sentence
+
+
+async def test_without_the_right_to_configure_the_worker_still_learns_what_exists(
+    amqp_url: str, stack: Stack, namespace: str
+) -> None:
+    async with connected(settings_for(amqp_url), "operate") as connection:
+        await declare(connection, TOPOLOGY)
+    user = f"reader-{namespace}"
+    await asyncio.to_thread(stack.rabbitmq.ctl, "add_user", user, "secret")
+    await asyncio.to_thread(stack.rabbitmq.ctl, "set_permissions", "--vhost", namespace, user, "", ".*", ".*")
+    restricted = amqp_url.replace("guest:guest", f"{user}:secret")
+    try:
+        async with connected(settings_for(restricted), "operate") as connection:
+            differences = await verify(connection, TOPOLOGY)
+    finally:
+        await asyncio.to_thread(stack.rabbitmq.ctl, "delete_user", user)
+
+    assert len(differences) == len(TOPOLOGY.queues()) + len(TOPOLOGY.exchanges())
+    assert not any(difference.is_fatal for difference in differences)
+    assert "cannot be compared" in differences[0].sentence

@@ -119,8 +119,11 @@ async def test_a_redis_that_refuses_to_write_grants_nothing(
         with pytest.raises(LimiterUnavailable, match=kind):
             await limiter.admit(make_request())
         assert not limiter.available
+        with pytest.raises(LimiterUnavailable):
+            await limiter.check_writable()
     finally:
         await allow(client)
+    await limiter.check_writable()
 
     assert isinstance(await limiter.grant(GLOBE, Lane.OTP, 1), Slots)
     assert limiter.available

@@ -70,7 +70,7 @@ async def done(url: str, ids: Collection[str], timeout: float = 30) -> list[str]
 async def test_a_worker_that_is_told_to_drain_loses_nothing_and_sends_nothing_twice(
     start: Start, amqp_url: str
 ) -> None:
-    ids = [f"r-{number}" for number in range(400)]
+    ids = [f"r-{number}" for number in range(300)]
     async with Sandbox() as sandbox:
         sandbox.switch(latency_s=LATENCY_S)
         endpoint = await sandbox.start()
@@ -198,7 +198,7 @@ async def test_two_workers_share_one_quota_and_no_second_holds_more(
     assert account.first_arrival is not None
     assert account.last_arrival is not None
     took_s = account.last_arrival - account.first_arrival
-    assert took_s < 1.25 * seconds
+    assert took_s < 1.5 * seconds
     # Calls travel with a jitter of their own, so arrivals are told and not asserted.
     logging.getLogger(__name__).info(
         "%d calls in %.2f s, at most %d arrivals in a second", len(ids), took_s, account.worst_second_of_arrivals

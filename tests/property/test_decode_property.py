@@ -148,7 +148,7 @@ def test_no_instant_that_can_be_written_overflows_anything(
     assert abs(again.deadline - request.deadline) < timedelta(milliseconds=1)
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1).filter(lambda text: text.strip())
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=64).filter(str.strip)
 
 
 @settings(deadline=None)
@@ -158,7 +158,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_siz
     number=st.from_regex(r"\+?[1-79][0-9]{6,14}", fullmatch=True),
     text=TEXTS,
     task_id=st.none() | TEXTS,
-    metadata=st.dictionaries(TEXTS, st.text(st.characters(codec="utf-8"), max_size=256), max_size=16),
+    metadata=st.dictionaries(TEXTS, st.text(st.characters(codec="utf-8"), max_size=32), max_size=4),
 )
 def test_every_request_that_keeps_the_rules_is_read_as_it_was_written(
     lane: Lane, request_id: str, number: str, text: str, task_id: str | None, metadata: dict[str, str]

@@ -179,6 +179,8 @@ async def test_what_a_call_teaches_is_told_to_the_limiter(answer: Reply, lesson:
         await rig.dispatch.send(request("a"))
 
         assert rig.limiter.taught == [lesson]
+        told = rig.events.named("limiter.throttled")
+        assert told == ([{"operation": "SendMessageToGlobe", "retry_after_s": 0.3}] if lesson[0] == "throttled" else [])
 
 
 @pytest.mark.parametrize("probe", [True, False])
@@ -188,6 +190,7 @@ async def test_only_an_accepted_probe_lifts_the_hold(probe: bool) -> None:
         await rig.dispatch.send(request("a"))
 
         assert rig.limiter.taught == ([("lift", None)] if probe else [])
+        assert len(rig.events.named("hold.probe")) == int(probe)
 
 
 async def test_an_unlisted_code_raises_an_alarm() -> None:

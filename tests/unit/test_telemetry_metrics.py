@@ -32,7 +32,6 @@ def test_a_settled_delivery_is_counted_where_it_belongs(observed: Observed) -> N
         "segments": 2,
         "queued_s": 4.0,
         "total_s": 0.5,
-        "waited_s": 0.25,
         "redelivered": True,
     }
     observed.events.emit("delivery.settled", **settled)
@@ -45,7 +44,6 @@ def test_a_settled_delivery_is_counted_where_it_belongs(observed: Observed) -> N
     assert value(observed, "sms_deliveries_total", **given_back) == 1
     assert value(observed, "sms_segments_total", lane="otp") == 2
     assert value(observed, "sms_queue_seconds_sum", lane="otp") == 4.5
-    assert value(observed, "sms_wait_seconds_sum", lane="otp") == 0.5
     assert value(observed, "sms_unknown_resent_total", lane="otp") == 1
     assert value(observed, "sms_redelivered_total", lane="otp") == 2
 
@@ -63,11 +61,12 @@ def test_a_settled_delivery_is_counted_where_it_belongs(observed: Observed) -> N
 )
 def test_a_call_is_counted_under_the_catalogues_code(observed: Observed, code: str, label: str) -> None:
     call = {"operation": "SendMessageToGlobe", "error_class": "transient", "code": code}
-    observed.events.emit("provider.called", **call, duration_s=0.05, lateness_s=0.001)
+    observed.events.emit("provider.called", **call, lane="otp", waited_s=0.25, duration_s=0.05, lateness_s=0.001)
 
     assert value(observed, "sms_calls_total", **call | {"code": label}) == 1
     assert value(observed, "sms_slots_total", operation="SendMessageToGlobe", result="used") == 1
     assert value(observed, "sms_call_seconds_count", operation="SendMessageToGlobe") == 1
+    assert value(observed, "sms_wait_seconds_sum", lane="otp") == 0.25
 
 
 def test_no_value_from_outside_makes_a_series_of_its_own(observed: Observed) -> None:

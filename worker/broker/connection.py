@@ -18,7 +18,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
 from aiormq.abc import AbstractConnection as Transport
 from aiormq.channel import Channel
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, InvalidFrameError
 
 from worker.broker.leniency import tolerate_hostile_properties
 from worker.core.backoff import Backoff
@@ -172,6 +172,8 @@ def sentence(error: BaseException | None) -> str:
             return "the connection broke"
         case TimeoutError():
             return "no answer in time"
+        case InvalidFrameError():  # its text is the library's own objects; seen when the virtual host does not exist
+            return "it ended the connection at once; does the virtual host exist, and may the user use it?"
         case AMQPError() | OSError():
             return str(error) or type(error).__name__
         case _:

@@ -16,6 +16,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
 from worker.broker.connection import connected, open_channel, translated
+from worker.broker.depths import depth_of
 from worker.broker.letter import Letter, letter_of
 from worker.broker.publisher import Publisher
 from worker.broker.settle import Answers, Publishes
@@ -139,9 +140,7 @@ class DeadLetters:
         await look.let_go(letter)
 
     async def _depth(self, channel: Channel, error_class: ErrorClass) -> int:
-        queue = self._topology.dead_queue(error_class)
-        with translated(f"looking at {queue}"):
-            return (await channel.queue_declare(queue, passive=True)).message_count or 0
+        return (await depth_of(channel, self._topology.dead_queue(error_class))).messages
 
     @asynccontextmanager
     async def _looking(self, error_class: ErrorClass, limit: int) -> "AsyncIterator[_Look]":

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from worker.broker.connection import open_channel, translated
 from worker.broker.difference import Difference
@@ -48,6 +48,8 @@ async def declare(connection: AbstractConnection, topology: Topology) -> list[Di
 async def verify(connection: AbstractConnection, topology: Topology) -> list[Difference]:
     """Say what is missing or different; nothing is created.
 
+    Without the right to configure, the broker tells what exists and not how it was made: that is said, too.
+
     Raises:
         BrokerUnavailable: the connection broke, or the account may not ask.
     """
@@ -57,7 +59,10 @@ async def verify(connection: AbstractConnection, topology: Topology) -> list[Dif
             await _declare(channel, entity, passive=True)
         except ChannelNotFoundEntity:
             return Difference.missing(entity)
-        return await _told(channel, entity, topology)  # it exists: declaring compares
+        try:
+            return await _told(channel, entity, topology)  # it exists: declaring compares
+        except ChannelAccessRefused:
+            return Difference.unknown(entity)
 
     return [
         *await _side_by_side(connection, topology.exchanges(), verify_entity),

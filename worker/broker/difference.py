@@ -14,6 +14,9 @@ _INEQUIVALENT: Final = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)'.*: received (?P<want>.+) but current is (?P<is>.+)"
 )
 
+#: In place of an argument: none could be asked for.
+_NOT_TOLD: Final = "not told"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -32,6 +35,8 @@ class Difference:
     @property
     def sentence(self) -> str:
         """What differs and what to do about it."""
+        if self.argument == _NOT_TOLD:
+            return f"{self.kind} {self.name} exists; without the right to configure its arguments cannot be compared"
         if self.argument is None:
             return f"{self.kind} {self.name} does not exist; run: sms-worker topology declare"
         remedy = (
@@ -45,6 +50,11 @@ class Difference:
     def missing(cls, entity: Queue | Exchange) -> Self:
         """*entity* does not exist."""
         return cls(_kind_of(entity), entity.name, None)
+
+    @classmethod
+    def unknown(cls, entity: Queue | Exchange) -> Self:
+        """*entity* exists, and the broker does not tell this account more."""
+        return cls(_kind_of(entity), entity.name, _NOT_TOLD, is_fatal=False)
 
     @classmethod
     def told(cls, entity: Queue | Exchange, refusal: str, topology: Topology) -> Self:

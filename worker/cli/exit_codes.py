@@ -10,7 +10,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 #: RabbitMQ or Redis cannot be reached, or RabbitMQ's topology differs in a way that can lose messages.
 UNAVAILABLE: Final = 3
-#: Left at once, on a second signal: what was in hand is delivered again.
+#: A worker left with something in hand, on a second signal or after its grace period: it is delivered again.
 LEFT_AT_ONCE: Final = 4
-#: Interrupted by Ctrl-C.
+#: A command other than run was interrupted by Ctrl-C, SIGTERM or SIGHUP.
 INTERRUPTED: Final = 130

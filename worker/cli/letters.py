@@ -1,16 +1,23 @@
-"""Dead letters as the operator reads them: which are chosen, and what is shown of one."""
+"""Dead letters as the operator reads them: which are chosen, and what is shown of one.
+
+Rule of this file: what a publisher wrote (body, own headers) is shown only where somebody asked for it, because it may
+hold numbers and texts.
+"""
 
 import base64
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from worker.broker.letter import Letter
 from worker.core.catalog import catalog
+from worker.core.envelope import foreign_headers
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass, Table
+
+#: Shown otherwise, line by line.
+_HISTORY = "x-sms-history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +41,32 @@ class Filter:
             and self.lane in {None, letter.lane}
         )
 
+    def missed(self, chosen: Sequence[Letter]) -> list[str]:
+        """The ids that none of *chosen* has."""
+        return sorted(self.ids - {letter.request_id for letter in chosen})
+
 
 def grouped(error_class: ErrorClass, depth: int, letters: Sequence[Letter]) -> list[dict[str, Any]]:
     """One row per code of *letters*, the most frequent first; *depth* tells how many were not looked at."""
     groups: defaultdict[str | None, list[Letter]] = defaultdict(list)
     for letter in letters:
         groups[letter.code].append(letter)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "class": error_class.value,
             "code": code,
             "letters": len(group),
-            "oldest": _shown(min((letter.died for letter in group if letter.died), default=None)),
-            "newest": _shown(max((letter.died for letter in group if letter.died), default=None)),
+            "looked_at": True,
+            "oldest": min((letter.died for letter in group if letter.died), default=None),
+            "newest": max((letter.died for letter in group if letter.died), default=None),
             "remedy": group[0].remedy or _remedy(code),
         }
         for code, group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
     if depth > len(letters):
-        rows.append({"class": error_class.value, "code": "(not looked at)", "letters": depth - len(letters)})
+        unseen = "Not looked at: raise --limit to see their codes."
+        rest = {"letters": depth - len(letters), "looked_at": False, "oldest": None, "newest": None, "remedy": unseen}
+        rows.append({"class": error_class.value, "code": None} | rest)
     return rows
 
 
@@ -65,43 +79,59 @@ def summary(letter: Letter) -> dict[str, Any]:
         "reason": letter.reason,
         "lane": letter.lane.value if letter.lane else None,
         "attempts": letter.history.attempts,
-        "died": _shown(letter.died),
+        "died": letter.died,
     }
 
 
 def detail(letter: Letter, *, body: bool) -> dict[str, Any]:
-    """Everything of one letter; its body, which holds number and text, only when asked for."""
-    history = [f"{_shown(entry.at)} {entry.error_class} {entry.code}" for entry in letter.history.entries]
+    """Everything of one letter; with *body*, what its publisher wrote, too."""
+    history = letter.history
+    own = foreign_headers(letter.headers)
+    headers = {key: value for key, value in letter.headers.items() if key not in own and key != _HISTORY}
     fields: dict[str, Any] = {
         **summary(letter),
         "class": letter.error_class.value,
         "remedy": letter.remedy or _remedy(letter.code),
-        "published": _shown(letter.history.published),
-        "first_tried": _shown(letter.history.first_tried),
-        "replays": letter.history.replays,
-        "history": "\n".join(history),
+        "published": history.published,
+        "first_tried": history.first_tried,
+        "replays": history.replays,
+        "history": [
+            {"at": entry.at, "class": entry.error_class, "code": entry.code} for entry in letter.history.entries
+        ],
         "deliveries": letter.deliveries,
         "routing_key": letter.routing_key,
-        "headers": {key: str(value) for key, value in letter.headers.items() if not key.startswith("x-sms-history")},
+        "headers": headers,
     }
-    if body:
-        fields["body"] = letter.body.decode(errors="backslashreplace")
-    return fields
+    if not body:
+        return fields | {"publishers_headers": sorted(own), "bytes": len(letter.body)}
+    return fields | {"publishers_headers": own} | _body(letter)
 
 
-def exported(letter: Letter) -> dict[str, Any]:
-    """One letter for another program: the body as text, or in base64 when it is none."""
+def lines_of(detail: dict[str, Any]) -> list[dict[str, Any]]:
+    """The fields of a letter's *detail* as rows of a table."""
+    return [{"field": key.replace("_", " "), "value": _words(key, value)} for key, value in detail.items()]
+
+
+def _words(key: str, value: Any) -> Any:
+    match value:
+        case list() if key == "history":
+            return "\n".join(f"{entry['at']:%Y-%m-%d %H:%M:%S}Z {entry['class']} {entry['code']}" for entry in value)
+        case dict():
+            return "\n".join(f"{name}: {each}" for name, each in value.items())
+        case list():
+            return ", ".join(map(str, value))
+        case _:
+            return value
+
+
+def _body(letter: Letter) -> dict[str, str]:
+    """The body as text, or in base64 when it is none."""
     try:
-        content = {"body": letter.body.decode()}
+        return {"body": letter.body.decode()}
     except UnicodeDecodeError:
-        content = {"body_base64": base64.b64encode(letter.body).decode()}
-    return {**detail(letter, body=False), **content}
+        return {"body_base64": base64.b64encode(letter.body).decode()}
 
 
 def _remedy(code: str | None) -> str | None:
     row = catalog().find(code, Table) if code else None
     return row.remedy if row else None
-
-
-def _shown(instant: datetime | None) -> str | None:
-    return instant.isoformat(timespec="seconds") if instant else None

@@ -1,16 +1,18 @@
-"""``sms-worker``: the parser, the exit codes, and one line on standard error for what went wrong."""
+"""``sms-worker``: the parser, the exit codes, and one sentence on standard error for what went wrong."""
 
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from typer.exceptions import TyperException
 
 from worker import __version__
 from worker.cli import codes, config, demo, dlq, exit_codes, publish, run, sandbox, status, topology
 from worker.cli.context import Context, flags_of
-from worker.cli.output import errors
+from worker.cli.output import complain
 from worker.errors import (
     BrokerUnavailable,
     LimiterUnavailable,
@@ -19,6 +21,7 @@ from worker.errors import (
     UsageError,
     WorkerError,
 )
+from worker.telemetry.trace import trace
 
 _CODES: Final = (
     (SettingsError, exit_codes.USAGE),
@@ -33,9 +36,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 something failed, 2 wrong usage or configuration, 3 RabbitMQ or Redis unavailable, "
-    "4 left at once on a second signal.",
+    epilog="Exit codes: 0 done; 1 something failed; 2 wrong usage or configuration; 3 RabbitMQ or Redis cannot be "
+    "reached, or queues differ; 4 a worker left with something in hand; 130 interrupted.",
 )
 app.command()(run.run)
 app.command()(publish.publish)
@@ -72,7 +76,10 @@ def _global_options(
 ) -> None:
     """Send SMS through Alibaba Cloud from RabbitMQ, within its limits, without losing a message.
 
-    Files may also be named in SMS_WORKER_CONFIG, separated by colons.
+    Without --config, the files named in SMS_WORKER_CONFIG are read, separated by colons. The next sources are
+    variables, SMS_WORKER__BROKER__URL for broker.url, and --set.
+
+    To see it work with everything it needs, from a checkout: `make demo`
     """
     named = [Path(name) for name in os.environ.get("SMS_WORKER_CONFIG", "").split(":") if name]
     context.obj = Context(tuple(files or named), flags_of(assignments or []))
@@ -80,8 +87,25 @@ def _global_options(
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries have to say comes as our own sentence
     try:
-        app()
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        code = _wrong_usage(error)
+    except typer.Abort:
+        code = exit_codes.INTERRUPTED
     except WorkerError as error:
-        errors.print(f"sms-worker: {error}", markup=False)
-        sys.exit(next((code for kind, code in _CODES if isinstance(error, kind)), exit_codes.FAILED))
+        complain(str(error))
+        code = next((code for kind, code in _CODES if isinstance(error, kind)), exit_codes.FAILED)
+    except Exception as error:  # noqa: BLE001 - the last place where a bug can become a sentence
+        complain("\n  ".join(("an error of this program; please report it with these lines:", *trace(error))))
+        code = exit_codes.FAILED
+    sys.exit(code)
+
+
+def _wrong_usage(error: TyperException) -> int:
+    """Say what the command line has wrong; without a text its help was shown, because it was empty."""
+    if sentence := error.format_message().replace("Value error, ", "").rstrip("."):
+        place = getattr(getattr(error, "ctx", None), "command_path", "sms-worker")
+        complain(f"{sentence}; see: {place} --help")
+    return exit_codes.USAGE

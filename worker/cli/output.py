@@ -1,40 +1,124 @@
-"""How listings are written: a table for people, JSON lines for programs."""
+"""How commands speak: tables for people, JSON lines for programs, and sentences.
 
+What comes from outside (ids, headers, bodies) is shown as it is: no markup of its own, no control characters, which
+could make a terminal do things.
+"""
+
+import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-#: What people read; width follows the terminal, and 120 where there is none.
-console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+#: The width where there is no terminal, unless COLUMNS says another.
+_WIDTH: Final = 120
+#: Narrower than this, a table goes without its spare columns.
+_NARROW: Final = 100
+#: A column that is not wide is not broken up to this width.
+_WHOLE: Final = 28
+
+
+def _console(*, to_errors: bool) -> Console:
+    stream = sys.stderr if to_errors else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDTH
+    return Console(stderr=to_errors, highlight=False, width=width)
+
+
+#: What was asked for.
+console: Final = _console(to_errors=False)
 #: What must not end up in a pipe.
-errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
+errors: Final = _console(to_errors=True)
 
 
-def listing(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Write *rows*: as a table with *columns*, or one JSON object a line with every field."""
-    if as_json:
-        for row in rows:
-            json_line(row)
-        return
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+def say(sentence: str) -> None:
+    """Write *sentence*, in one line however long it is."""
+    console.print(_shown(sentence), markup=False, soft_wrap=True)
+
+
+def complain(sentence: str) -> None:
+    """Write *sentence* to standard error."""
+    errors.print(_shown(f"sms-worker: {sentence}"), markup=False, soft_wrap=True)
+
+
+def listing(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    wide: Sequence[str] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """Write *rows* as a table.
+
+    Args:
+        title: Says what they are.
+        columns: Their keys, in order.
+        rows: A row may have more than is shown.
+        wide: Columns of whole sentences; they share what the others leave.
+        spare: Columns that a narrow terminal does without.
+    """
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    table = Table(header_style="bold")
+    is_shown = [console.width >= _NARROW or column not in spare for column in columns]
+    for index, column in enumerate(columns):
+        if is_shown[index]:
+            longest = max((len(line) for row in cells for line in row[index].splitlines()), default=0)
+            whole = None if column in wide else min(longest, _WHOLE)
+            table.add_column(column.replace("_", " "), overflow="fold", min_width=whole)
+    for row in cells:
+        table.add_row(*(Text(cell) for cell, shown in zip(row, is_shown, strict=True) if shown))
+    console.print(title, style="bold", markup=False)
     console.print(table)
 
 
 def json_line(value: Any) -> None:
     """Write *value* as one line of JSON."""
-    sys.stdout.buffer.write(orjson.dumps(value, default=str) + b"\n")
+    sys.stdout.buffer.write(dumped(value))
     sys.stdout.buffer.flush()
 
 
+def json_lines(values: Iterable[Any]) -> None:
+    """Write each of *values* as one line of JSON."""
+    for value in values:
+        json_line(value)
+
+
+def dumped(value: Any) -> bytes:
+    """*value* as one line of JSON; what JSON does not know becomes text."""
+    option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+    try:
+        return orjson.dumps(value, default=_text, option=option)
+    except TypeError:  # an integer beyond 64 bits, or half a surrogate pair: whole, but as text
+        return orjson.dumps(repr(value), option=option)
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def _cell(value: Any) -> str:
-    """Rich reads square brackets as markup: what comes from outside is shown as it is."""
-    text = "" if value is None else str(value)
-    return text.replace("[", "\\[")
+    match value:
+        case None:
+            return ""
+        case str():
+            return _shown(value)
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+        case float():
+            return f"{value:.1f}"
+        case int() if not isinstance(value, bool):
+            return str(value)
+        case _:
+            return _shown(dumped(value).decode().rstrip("\n"))
+
+
+def _shown(text: str) -> str:
+    """*text* with control characters as escapes; lines stay lines."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

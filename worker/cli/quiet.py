@@ -1,14 +1,10 @@
-"""Where events go in a command that is not a worker: only a lost connection is worth a line."""
+"""Where events go in a command that is not a worker: nowhere. What matters is raised, and becomes the last sentence."""
 
 from typing import Any
-
-from worker.cli.output import errors
 
 
 class Quiet:
     """Implements `ports.Events`."""
 
     def emit(self, name: str, /, **fields: Any) -> None:
-        """Tell of a lost connection, and of nothing else."""
-        if name == "broker.lost":
-            errors.print(f"RabbitMQ: {fields.get('error')}; trying again", markup=False)
+        """Tell nobody."""

@@ -14,6 +14,10 @@ from worker.settings import RedisSettings
 Greeting = Callable[[AbstractConnection], Awaitable[None]]
 
 
+async def no_greeting(_connection: AbstractConnection) -> None:
+    """For somebody who grants nothing."""
+
+
 def connect(settings: RedisSettings, greet: Greeting) -> Redis:
     """A client that has not connected yet.
 

@@ -15,9 +15,12 @@ class Keys:
 
     def __init__(self, namespace: str) -> None:
         self._prefix = f"{{{namespace}}}:{LAYOUT}:".encode()
+        #: All of them, of every layout, as Redis' SCAN is asked for them.
+        self.pattern: Final = f"{{{namespace}}}:*".encode()
         self.epoch: Final = self._prefix + b"epoch"
         self.account: Final = self._prefix + b"account"
         self.caps: Final = self._prefix + b"caps"
+        self.alive: Final = self._prefix + b"alive"
 
     def rate(self, operation: Operation) -> bytes:
         """State of the operation's quota."""

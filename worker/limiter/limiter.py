@@ -18,6 +18,7 @@ from worker.limiter.batcher import Batcher
 from worker.limiter.connection import connect
 from worker.limiter.keys import Keys
 from worker.limiter.ring import recent_slots
+from worker.limiter.sign_of_life import write_sign_of_life
 from worker.ports import Events
 from worker.settings import HoldSettings, RedisSettings
 
@@ -167,6 +168,14 @@ class RedisLimiter:
             return
         charge.is_spent = True
         await self._batcher.run(scripts.REFUND, charge.keys, charge.args)
+
+    async def check_writable(self) -> None:
+        """Make sure that Redis takes writes: one that is full or a replica still answers questions.
+
+        Raises:
+            LimiterUnavailable: it cannot be reached or refuses.
+        """
+        await write_sign_of_life(self._client, self._keys)
 
     # -- hold ---------------------------------------------------------------------------------------------------
 

@@ -1,18 +1,22 @@
-"""Reads the ring: which slots were granted lately."""
+"""Reads the ring: which slots were granted lately, and how many a second."""
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from worker.core.quota import Operation
+from worker.core.token_bucket import SECOND_US
 from worker.errors import LimiterUnavailable
 from worker.limiter.keys import Keys
 
 #: As grant.lua has it.
 CELLS: Final = 4096
 _CELL: Final = 8
+#: A rate is the mean of this long, or of what the ring holds when that is less. Seconds.
+_RATE_OVER_S: Final = 5.0
 
 
 async def recent_slots(client: Redis, keys: Keys, operation: Operation) -> tuple[list[int], int]:
@@ -36,3 +40,16 @@ async def recent_slots(client: Redis, keys: Keys, operation: Operation) -> tuple
         if number % CELLS * _CELL + _CELL <= len(cells)
     ]
     return latest, seconds * 1_000_000 + microseconds
+
+
+def rate_per_s(slots: Sequence[int], now: int) -> float:
+    """Slots per second that were due lately, of the instants that `recent_slots` gives.
+
+    At a high quota the ring holds less than the time over which a rate is taken: then over what it holds.
+    """
+    since = now - round(_RATE_OVER_S * SECOND_US)
+    if len(slots) == CELLS and slots[0] > since:
+        since = slots[0]
+    if since >= now:
+        return 0.0
+    return sum(since < slot <= now for slot in slots) * SECOND_US / (now - since)

@@ -58,7 +58,7 @@ _TABLE: Final = (
         "provider.called",
         _DEBUG,
         "A call was made.",
-        *("operation", "lane", "code", "error_class", "duration_s", "lateness_s"),
+        *("operation", "lane", "code", "error_class", "waited_s", "duration_s", "lateness_s"),
     ),
     _event("provider.unlisted_code", _ERROR, "The catalogue does not list this code.", "code", reported=True),
     _event("provider.credentials_refreshed", _INFO, "New credentials are in use.", "source", "temporary"),
@@ -71,8 +71,8 @@ _TABLE: Final = (
         _INFO,
         "The closing line of a delivery.",
         *("lane", "request_id", "disposition", "error_class", "code", "attempt", "retries", "delay_s", "reason"),
-        # First publication to this reception; reception to its turn; the call; reception to the acknowledgement.
-        *("queued_s", "waited_s", "call_s", "total_s"),
+        # First publication to this reception; reception to settled.
+        *("queued_s", "total_s"),
         *("redelivered", "segments", "message_id"),
     ),
     _event(

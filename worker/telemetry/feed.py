@@ -46,7 +46,6 @@ class Feed:
     def _settled(self, given: Mapping[str, Any]) -> None:
         lane, disposition, error_class = given.get("lane"), given.get("disposition"), given.get("error_class")
         self._count("sms_deliveries_total", lane, disposition, error_class)
-        self._observe("sms_wait_seconds", given.get("waited_s"), lane)
         self._observe("sms_in_hand_seconds", given.get("total_s"), lane)
         if given.get("redelivered"):
             self._count("sms_redelivered_total", lane)
@@ -61,5 +60,6 @@ class Feed:
         operation = given.get("operation")
         self._count("sms_calls_total", operation, given.get("code"), given.get("error_class"))
         self._count("sms_slots_total", operation, "used")
+        self._observe("sms_wait_seconds", given.get("waited_s"), given.get("lane"))
         self._observe("sms_call_seconds", given.get("duration_s"), operation)
         self._observe("sms_slot_lateness_seconds", given.get("lateness_s"), operation)
