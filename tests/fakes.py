@@ -80,8 +80,9 @@ class FakeLimiter:
     async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
         self.taught.append(("throttled", (operation, retry_after_s)))
 
-    async def hold(self, code: str) -> None:
+    async def hold(self, code: str) -> bool:
         self.taught.append(("hold", code))
+        return True
 
     async def lift(self) -> None:
         self.taught.append(("lift", None))

@@ -75,7 +75,7 @@ class App:
             concurrency=settings.provider.concurrency,
             patience=settings.worker.patience,
             now=_now,
-            can_settle=lambda: self.publisher.is_connected and not self.publisher.blocked,
+            can_settle=lambda: self.publisher.is_connected and not self.publisher.blocked and not settler.is_stuck,
         )
         self.topology = terms.topology
         self.publisher = Publisher(settings.broker, terms.topology, events)

@@ -17,7 +17,7 @@ from worker.core.decide import too_soon_or_late
 from worker.core.decode import Request
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Unserved
-from worker.core.plan import holds_account, is_refundable, lease
+from worker.core.plan import holds_account, is_refundable, lease, shows_account_works
 from worker.core.quota import Held, Operation, Quota, Slots, Turn
 from worker.core.record import call_fields
 from worker.errors import LimiterUnavailable
@@ -126,11 +126,16 @@ class Dispatch:
                 await asyncio.sleep(_DEAF_LOOK_S)
                 continue
             want = lease(rate, min(line.unbooked, self._free))
+            self._free -= want  # reserved while the answer is awaited: other pumps ask meanwhile
+            booked = 0
             try:
                 grant = await self._limiter.grant(operation, lane, want)
+                booked = len(grant.waits_s) if isinstance(grant, Slots) else 0
             except LimiterUnavailable:
                 await asyncio.sleep(_LIMITER_PAUSE_S)
                 continue
+            finally:
+                self._free += want - booked
             match grant:
                 case Slots():
                     self._book(operation, lane, grant)
@@ -147,7 +152,6 @@ class Dispatch:
         for wait_s in slots.waits_s:
             slot = Slot(operation, lane, answered + wait_s, slots.floor, slots.probe)
             self._room.lines[operation, lane].booked += 1
-            self._free -= 1
             if wait_s <= 0:
                 self._due(slot)
             else:
@@ -192,7 +196,8 @@ class Dispatch:
                 await self._put_back(waiting)
                 return
             except Exception as error:  # noqa: BLE001 - it belongs to the delivery that waits for the outcome
-                waiting.fail(error)
+                if not waiting.fail(error):
+                    self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
                 return
             waiting = self._next(slot)
 
@@ -239,23 +244,26 @@ class Dispatch:
             lateness_s=max(began - slot.due, 0.0),
             **call_fields(outcome),
         )
-        with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
-            await self._teach(slot, outcome)
-        await self._leave(waiting, outcome)
+        try:
+            with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
+                await self._teach(slot, outcome)
+        finally:  # whatever goes wrong above, what the provider said of this request stands
+            await self._leave(waiting, outcome)
 
     async def _teach(self, slot: Slot, outcome: Accepted | Failed) -> None:
         """What the outcome means for everybody else's calls."""
+        if slot.probe and shows_account_works(outcome):  # a call that was in flight when the hold began proves nothing
+            self._events.emit("hold.lifted")
+            await self._limiter.lift()
         if isinstance(outcome, Accepted):
-            if slot.probe:  # a call that was in flight when the hold began proves nothing
-                self._events.emit("hold.lifted")
-                await self._limiter.lift()
-        elif outcome.row.error_class is ErrorClass.THROTTLED:
+            return
+        if outcome.row.error_class is ErrorClass.THROTTLED:
             retry_after_s = outcome.retry_after.total_seconds() if outcome.retry_after else None
             self._events.emit("limiter.throttled", operation=slot.operation.value, retry_after_s=retry_after_s)
             await self._limiter.throttled(slot.operation, retry_after_s)
         elif holds_account(outcome):
-            self._events.emit("hold.set", code=outcome.code, remedy=outcome.row.remedy)
-            await self._limiter.hold(outcome.code)
+            if await self._limiter.hold(outcome.code):
+                self._events.emit("hold.set", code=outcome.code, remedy=outcome.row.remedy)
         elif outcome.row.code == "local.unlisted":
             self._events.emit("provider.unlisted_code", code=outcome.code)
 

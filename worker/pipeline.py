@@ -12,15 +12,15 @@ If the process dies on any line, the delivery is unacknowledged and the broker d
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from worker.core.catalog import Catalog
 from worker.core.decide import Policy, decide
-from worker.core.decode import Malformed, Request, decode
+from worker.core.decode import Malformed, RawMessage, Request, decode
 from worker.core.disposition import Dead, Disposition, Reason
-from worker.core.envelope import outgoing
+from worker.core.envelope import Outgoing, outgoing
 from worker.core.history import Entry, History
 from worker.core.lane import Lane
 from worker.core.outcome import Outcome
@@ -106,9 +106,18 @@ class Pipeline:
     async def _settle(
         self, delivery: Delivery, request: Request | Malformed, disposition: Disposition, now: datetime
     ) -> None:
-        terms = self._terms
-        message = outgoing(delivery.raw, request, disposition, terms.topology, now, show_numbers=terms.show_numbers)
+        message = self._message(delivery.raw, request, disposition, now)
         if message is None:
             await self._settler.give_back(delivery)
         else:
             await self._settler.hand_over(delivery, message)
+
+    def _message(
+        self, raw: RawMessage, request: Request | Malformed, disposition: Disposition, now: datetime
+    ) -> Outgoing | None:
+        terms = self._terms
+        try:
+            return outgoing(raw, request, disposition, terms.topology, now, show_numbers=terms.show_numbers)
+        except Exception as error:  # noqa: BLE001 - as above; an unsettled delivery would hold its place for ever
+            dead = self._internal(request, error)
+            return outgoing(replace(raw, headers={}), Malformed(dead.reason.text), dead, terms.topology, now)

@@ -46,9 +46,11 @@ class Settler(Protocol):
     async def hand_over(self, delivery: Delivery, message: Outgoing) -> None:
         """Publish *message*, wait for the broker's confirm, then acknowledge *delivery*.
 
+        A failed publish is tried again as long as the delivery can be acknowledged.
+
         Raises:
-            BrokerUnavailable: not confirmed; the delivery is not acknowledged and comes again.
-            Unroutable: no queue took the message; the delivery is not acknowledged.
+            BrokerUnavailable: not confirmed, and the delivery comes again.
+            Unroutable: no queue took the message, and the delivery comes again.
         """
 
     async def give_back(self, delivery: Delivery) -> None:
@@ -70,8 +72,12 @@ class Limiter(Protocol):
     async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
         """The provider throttled a call: slow the shared bucket down."""
 
-    async def hold(self, code: str) -> None:
-        """The provider says that nothing of the account can succeed: hold, or lengthen the hold after a probe."""
+    async def hold(self, code: str) -> bool:
+        """The provider says that nothing of the account can succeed: hold, or lengthen the hold after a probe.
+
+        Returns:
+            Whether the hold begins with this.
+        """
 
     async def lift(self) -> None:
         """A call succeeded: lift the account's hold, if there is one."""

@@ -8,6 +8,7 @@ section, nobody gets all of it.
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -49,6 +50,12 @@ def _url(*schemes: str) -> AfterValidator:
         scheme, _, rest = value.get_secret_value().partition("://")
         if scheme not in schemes or not rest:
             raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        try:
+            _ = urlsplit(value.get_secret_value()).port
+        except ValueError:
+            raise ValueError(
+                "has no host and port that can be read; a user or password with / : @ is %-encoded"
+            ) from None
         return value
 
     return AfterValidator(check)

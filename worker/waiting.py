@@ -30,10 +30,12 @@ class Waiting:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
-    def fail(self, error: Exception) -> None:
-        """Let the request go with an error of our own."""
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
+    def fail(self, error: Exception) -> bool:
+        """Let the request go with an error of our own; False when it has gone already."""
+        if self.outcome.done():
+            return False
+        self.outcome.set_exception(error)
+        return True
 
 
 @dataclass(frozen=True, slots=True)

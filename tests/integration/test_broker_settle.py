@@ -14,6 +14,7 @@ from tests.brokers import (
     filled,
     outgoing,
     publishing,
+    raw_channel,
     send_to,
     settler_for,
     take,
@@ -25,8 +26,7 @@ from worker.broker.settle import MOST_RETURNS
 from worker.core.envelope import foreign_headers
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass
-from worker.core.topology import DELIVERY_LIMIT, Route
-from worker.errors import PublishUnconfirmed, Unroutable
+from worker.core.topology import DELIVERY_LIMIT
 from worker.ports import Delivery
 
 LANE_QUEUE = TOPOLOGY.lane_queue(Lane.OTP)
@@ -53,7 +53,7 @@ async def test_what_was_handed_over_is_there_and_its_delivery_is_gone(amqp_url: 
     assert await depth(amqp_url, LANE_QUEUE) == 0
 
 
-async def test_a_delivery_whose_publish_is_not_confirmed_comes_again_after_a_pause(amqp_url: str) -> None:
+async def test_a_publish_that_is_not_confirmed_is_tried_again_and_the_delivery_stays(amqp_url: str) -> None:
     await declared(amqp_url)
     await send_to(amqp_url, Lane.OTP, "r-1")
     receiver, events = Recorder(), RecordingEvents()
@@ -64,23 +64,30 @@ async def test_a_delivery_whose_publish_is_not_confirmed_comes_again_after_a_pau
     ):
         delivery = await receiver.next()
         proxy.pause()
-        with pytest.raises(PublishUnconfirmed):
-            await settler_for(publisher, events).hand_over(delivery, outgoing(TO_DONE))
+        settling = asyncio.create_task(settler_for(publisher, events).hand_over(delivery, outgoing(TO_DONE)))
+        await eventually(lambda: events.named("broker.unconfirmed"))
         proxy.resume()
-        again = await receiver.next()
+        await settling
 
-    assert again.redelivered
-    assert [fields["kind"] for fields in events.named("broker.unconfirmed")] == ["PublishUnconfirmed"]
+    assert len(receiver.got) == 1
+    assert await depth(amqp_url, LANE_QUEUE) == 0
 
 
-async def test_a_delivery_whose_message_no_queue_takes_comes_again(amqp_url: str) -> None:
+async def test_a_message_that_no_queue_takes_waits_until_one_does(amqp_url: str) -> None:
     await declared(amqp_url)
     await send_to(amqp_url, Lane.OTP, "r-1")
-    receiver = Recorder()
+    receiver, events = Recorder(), RecordingEvents()
+    async with raw_channel(amqp_url) as channel:
+        await channel.queue_delete(TOPOLOGY.done_queue)
     async with publishing(amqp_url) as publisher, consuming(amqp_url, receiver):
-        with pytest.raises(Unroutable):
-            await settler_for(publisher).hand_over(await receiver.next(), outgoing(Route("sms.dead", "nowhere")))
-        assert (await receiver.next()).redelivered
+        delivery = await receiver.next()
+        settling = asyncio.create_task(settler_for(publisher, events).hand_over(delivery, outgoing(TO_DONE)))
+        await eventually(lambda: events.named("broker.unconfirmed"))
+        await declared(amqp_url)
+        await settling
+
+    assert await depth(amqp_url, TOPOLOGY.done_queue) == 1
+    assert len(receiver.got) == 1
 
 
 async def test_settling_on_a_channel_that_is_gone_is_quiet_and_the_broker_delivers_again(amqp_url: str) -> None:

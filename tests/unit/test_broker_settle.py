@@ -14,7 +14,7 @@ from pamqp.commands import Basic
 from tests.fakes import FakeDelivery, RecordingEvents
 from tests.makers import NOW, make_raw
 from worker.broker.delivery import BrokerDelivery
-from worker.broker.settle import MOST_RETURNS, BrokerSettler
+from worker.broker.settle import MOST_RETURNS, MOST_UNCONFIRMED, BrokerSettler
 from worker.core.envelope import Outgoing
 from worker.core.lane import Lane
 from worker.core.topology import Route, Topology
@@ -96,12 +96,33 @@ async def test_a_delivery_is_acked_after_its_publish_was_confirmed() -> None:
 
 
 @pytest.mark.parametrize("error", [PublishUnconfirmed("?"), BrokerUnavailable("?"), Unroutable("?")])
-async def test_a_message_is_not_acked_when_its_publish_is_not_confirmed(error: Exception) -> None:
-    bench = Bench(lambda: error)
+async def test_what_was_not_confirmed_is_published_again_and_never_called_again(error: Exception) -> None:
+    answers: list[Exception | None] = [error, error, None]
+    bench = Bench(lambda: answers.pop(0))
+    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    assert bench.log == ["publish", "publish", "publish", "confirmed", "ack 7"]
+    assert [fields["kind"] for fields in bench.events.named("broker.unconfirmed")] == [type(error).__name__] * 2
+
+
+@pytest.mark.parametrize("error", [PublishUnconfirmed("?"), BrokerUnavailable("?"), Unroutable("?")])
+async def test_a_message_is_not_acked_when_its_delivery_is_gone_before_it_is_confirmed(error: Exception) -> None:
+    bench = Bench()
+
+    def fail() -> Exception:
+        bench.channel.is_closed = True
+        return error
+
+    bench.answer = fail
     with pytest.raises(type(error)):
         await bench.settler.hand_over(bench.delivery(7), MESSAGE)
-    assert bench.log == ["publish", "requeue 7"]
-    assert [fields["kind"] for fields in bench.events.named("broker.unconfirmed")] == [type(error).__name__]
+    assert bench.log == ["publish"]
+
+
+async def test_a_message_that_is_never_confirmed_does_not_end_the_publishing_channel_for_ever() -> None:
+    bench = Bench(lambda: PublishUnconfirmed("?"))
+    with pytest.raises(PublishUnconfirmed):
+        await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    assert bench.log == ["publish"] * MOST_UNCONFIRMED + ["requeue 7"]
 
 
 async def test_a_cancelled_hand_over_settles_nothing() -> None:

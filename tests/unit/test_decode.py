@@ -202,3 +202,12 @@ def test_the_longest_request_of_all_fits() -> None:
             metadata={"验" * 62 + f"{number:02d}": "验" * 256 for number in range(16)},
         )
     )
+
+
+def test_faults_of_properties_body_and_lane_are_told_together() -> None:
+    raw = replace(make_raw(Lane.OTP, type="MKT", not_before="2031-01-01T00:00:00Z"), type="other")
+    malformed = decode(raw, LIFETIMES, NOW)
+
+    assert isinstance(malformed, Malformed)
+    for word in ("AMQP property type", "lane otp", "not_before"):
+        assert word in malformed.reason

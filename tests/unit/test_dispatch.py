@@ -148,7 +148,7 @@ async def test_nothing_is_called_while_the_limiter_is_away_and_nothing_is_lost(m
         (Reply(200, "QPS_LIMIT_CONTROL"), True),
         (Reply(200, "AMOUNT_NOT_ENOUGH"), True),
         (Fault.NOT_REACHED, True),
-        (Reply(200, "SYSTEM_ERROR"), False),
+        (Reply(200, "SYSTEM_ERROR"), True),
         (Fault.TIMEOUT, False),
         (Reply(200, "A_CODE_FROM_THE_FUTURE"), False),
     ],
@@ -191,6 +191,46 @@ async def test_only_an_accepted_probe_lifts_the_hold(probe: bool) -> None:
 
         assert rig.limiter.taught == ([("lift", None)] if probe else [])
         assert len(rig.events.named("hold.probe")) == int(probe)
+
+
+@pytest.mark.parametrize(("code", "lifted"), [("MOBILE_NUMBER_ILLEGAL", True), ("SYSTEM_ERROR", False)])
+async def test_a_probe_that_is_refused_for_its_own_fault_shows_that_the_account_works(code: str, lifted: bool) -> None:
+    async with running(Rig()) as rig:
+        rig.limiter.grants = [Slots((0.0,), probe=True)]
+        rig.provider.answers["a"] = Reply(200, code)
+        await rig.dispatch.send(request("a"))
+
+        assert (("lift", None) in rig.limiter.taught) == lifted
+
+
+async def test_slots_asked_for_by_several_lanes_at_once_never_exceed_the_calls_allowed() -> None:
+    async with running(Rig(concurrency=3)) as rig:
+        rig.limiter.open.clear()
+        rig.provider.open.clear()
+        sending = rig.send(*(request(f"{lane}{number}", lane) for lane in Lane for number in range(5)))
+        await turns(lambda: bool(rig.limiter.asked))
+        rig.limiter.open.set()
+        await turns(lambda: len(rig.provider.sent) == 3)
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+        assert len(rig.provider.sent) == 3
+        rig.provider.open.set()
+        await asyncio.gather(*sending)
+        assert len(rig.provider.sent) == 15
+
+
+async def test_what_the_provider_said_stands_when_telling_the_limiter_fails() -> None:
+    async with running(Rig()) as rig:
+
+        async def fail() -> None:
+            raise ZeroDivisionError("ours")
+
+        rig.limiter.lift = fail  # type: ignore[method-assign]  # a fault of our own
+        rig.limiter.grants = [Slots((0.0,), probe=True)]
+
+        assert isinstance(await rig.dispatch.send(request("a")), Accepted)
+        await turns(lambda: bool(rig.events.named("pipeline.failed")))
 
 
 async def test_an_unlisted_code_raises_an_alarm() -> None:

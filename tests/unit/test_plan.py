@@ -46,7 +46,7 @@ def test_a_lease_is_a_moment_of_quota_and_never_more_than_waits(rate: int, unboo
         (make_failed("local.connection_cut"), False),
         (make_failed("local.unreadable"), False),
         (make_failed("A_CODE_OF_TOMORROW"), False),
-        (make_failed("SYSTEM_ERROR"), False),
+        (make_failed("SYSTEM_ERROR"), True),
         (make_failed("QPS_LIMIT_CONTROL"), True),
         (make_failed("AMOUNT_NOT_ENOUGH"), True),
         (make_failed("FREQUENCY_LIMIT_DAY"), True),

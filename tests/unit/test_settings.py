@@ -237,12 +237,20 @@ def test_no_fault_quotes_a_secret(environ: dict[str, str]) -> None:
         (f"redis://h:6379/0?password={SECRET}&a=b", "redis://h:6379/0?password=***&a=b"),
         (f"redis://:{SECRET}@h/0", "redis://:***@h/0"),
         (f"redis://{SECRET}@h/0", "redis://***@h/0"),
-        (f"rediss://user:{SECRET}/@x@h/0", "rediss://user:***@h/0"),
+        (f"rediss://user:{SECRET}%2F%40x@h/0", "rediss://user:***@h/0"),
         ("unix:///run/redis.sock", "unix:///run/redis.sock"),
     ],
 )
 def test_a_shown_url_keeps_all_but_its_password(url: str, seen: str) -> None:
     assert seen == shown(load([], {"SMS_WORKER__REDIS__URL": url}))["redis"]["url"]
+
+
+@pytest.mark.parametrize("url", [f"redis://user:{SECRET}/@x@h/0", f"redis://h:{SECRET}/0", "redis://h:99999/0"])
+def test_a_url_whose_port_cannot_be_read_is_a_fault_that_does_not_quote_it(url: str) -> None:
+    (fault,) = faults_of([], {"SMS_WORKER__REDIS__URL": url})
+
+    assert "redis.url" in fault
+    assert SECRET not in fault
 
 
 def test_shown_settings_hold_no_secret_and_load_again() -> None:

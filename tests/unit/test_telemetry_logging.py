@@ -114,19 +114,20 @@ def test_libraries_are_heard_from_warnings_on(lines: Lines) -> None:
     with libraries_heard(events(lines, level="debug")):
         logging.getLogger("aio_pika").debug("body %s", NUMBER)
         logging.getLogger("aio_pika").warning("lost %s\nbody", NUMBER)
-        logging.getLogger("aio_pika").error("bad format %d", "x")
+        logging.getLogger("aio_pika").error("unhandled %r", {"body": b"Your code is 4711"})
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.warn(f"old {NUMBER}", UserWarning, stacklevel=1)
 
     told = [(line["event"], line["logger"], line["text"]) for line in lines.read_all()]
     assert told[:2] == [
-        ("library.warned", "aio_pika", "lost *******"),
-        ("library.failed", "aio_pika", "a record that cannot be formatted"),
+        ("library.warned", "aio_pika", "lost %s"),
+        ("library.failed", "aio_pika", "unhandled %r"),
     ]
     assert told[2][:2] == ("library.warned", "py.warnings")
     assert told[2][2].endswith("UserWarning: old *******")
     assert NUMBER not in lines.getvalue().decode()
+    assert "Your code" not in lines.getvalue().decode()
     assert before == root.handlers
 
 

@@ -17,15 +17,18 @@ from worker.broker.connection import LOST, first_of, is_cancelled, until_closed
 from worker.broker.delivery import BrokerDelivery
 from worker.core.envelope import Outgoing, returned
 from worker.core.topology import DELIVERY_LIMIT, Topology
-from worker.errors import BrokerUnavailable, Unroutable, WorkerError
+from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unroutable, WorkerError
 from worker.ports import Delivery, Events
 
 #: Acknowledgements wait this long for others. Seconds; what it costs is that many more deliveries that come again
-#: when the process dies, which happens anyway and is what the ledger is for.
+#: when the process dies.
 _GATHER_S: Final = 0.002
 #: From so many deliveries on, giving back means publishing anew: the broker counts each return towards its limit, and
 #: a request that is only given back politely must never die as poison.
 MOST_RETURNS: Final = DELIVERY_LIMIT // 2
+#: A message that ends the publishing channel each time must not do so for ever: after so many publishes without a
+#: confirm its delivery is returned, and the broker's delivery limit makes it poison in the end.
+MOST_UNCONFIRMED: Final = 3
 
 
 class Publishes(Protocol):
@@ -90,34 +93,63 @@ class BrokerSettler:
         pause: timedelta,
         now: Callable[[], datetime],
     ) -> None:
-        """After a failed publish a delivery is kept for *pause* before it is returned, or it would spin."""
+        """After a failed publish *pause* passes before it is tried again, or it would spin."""
         self._publisher = publisher
         self._topology = topology
         self._events = events
         self._pause_s = pause.total_seconds()
         self._now = now
         self._answers = Answers()
+        self._stuck = 0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something could not be published and is tried again: what is called now could not be settled."""
+        return self._stuck > 0
 
     async def hand_over(self, delivery: Delivery, message: Outgoing) -> None:
         """Publish *message*, wait for the broker's confirm, then acknowledge *delivery*.
 
+        A failed publish is tried again here, as long as the delivery can still be acknowledged: what *message* says
+        has happened and may have been paid for, and whoever had the delivery again would make it happen again. What
+        cannot be published holds its place in the prefetch, so that no more is taken than can be settled.
+
         Raises:
-            BrokerUnavailable: not confirmed; *delivery* was returned to its queue after a pause.
-            Unroutable: no queue took the message; *delivery* was returned to its queue after a pause.
+            BrokerUnavailable, Unroutable: *delivery* can no longer be acknowledged, it comes again; or RabbitMQ took
+                *message* too often without a confirm, and *delivery* was returned to its queue.
         """
         own = _own(delivery)
         try:
             await self._publisher.publish(message)
         except (BrokerUnavailable, Unroutable) as error:
-            self._tell(own, message, error)
-            await self._return_later(own)
-            raise
+            self._stuck += 1
+            try:
+                await self._insist(own, message, error)
+            finally:
+                self._stuck -= 1
         await self._answers.let_go(own.channel, own.tag)
+
+    async def _insist(self, own: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
+        """Publish until it is confirmed or *own* is lost; raises *error*, or the last one, when it is."""
+        unconfirmed = 0
+        while True:
+            self._tell(own, message, error)
+            unconfirmed += isinstance(error, PublishUnconfirmed)
+            await asyncio.sleep(self._pause_s)
+            if not _is_open(own.channel) or unconfirmed >= MOST_UNCONFIRMED:
+                await self._answers.requeue(own.channel, own.tag)
+                raise error
+            try:
+                await self._publisher.publish(message)
+            except (BrokerUnavailable, Unroutable) as again:
+                error = again
+            else:
+                return
 
     async def give_back(self, delivery: Delivery) -> None:
         """Return *delivery* to its queue as it came; never raises on a connection that is gone."""
         own = _own(delivery)
-        if own.deliveries < MOST_RETURNS:
+        if own.deliveries < MOST_RETURNS or not _is_open(own.channel):
             await self._answers.requeue(own.channel, own.tag)
             return
         message = returned(own.raw, self._topology, self._now())
@@ -125,17 +157,14 @@ class BrokerSettler:
             await self._publisher.publish(message)
         except (BrokerUnavailable, Unroutable) as error:
             self._tell(own, message, error)
-            await self._return_later(own)
+            await asyncio.sleep(self._pause_s)
+            await self._answers.requeue(own.channel, own.tag)
         else:
             await self._answers.let_go(own.channel, own.tag)
 
     def _tell(self, delivery: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
         fields = {"lane": delivery.raw.lane.value, "request_id": message.correlation_id}
         self._events.emit("broker.unconfirmed", kind=type(error).__name__, error=error, **fields)
-
-    async def _return_later(self, delivery: BrokerDelivery) -> None:
-        await asyncio.sleep(self._pause_s)
-        await self._answers.requeue(delivery.channel, delivery.tag)
 
 
 def _own(delivery: Delivery) -> BrokerDelivery:

@@ -31,6 +31,8 @@ from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Out
 REOPENING_SPREAD: Final = timedelta(minutes=1)
 #: Straight back to the lane, past the ladder of delays.
 _AT_ONCE: Final = timedelta(0)
+#: A window's reopening is told on Redis' clock: with ours ahead of it a request would circle without a pause.
+_SHORTEST_WAIT: Final = timedelta(seconds=1)
 #: The remedy of a request for which there is no time left to try again; its code's own may say that it is retried.
 _TOO_LATE: Final = "Publish it again with a later deadline, if it is still of use."
 
@@ -103,7 +105,8 @@ def _closed(request: Request, closed: Closed, now: datetime) -> Disposition:
     remedy = "None needed while it is retried; a wider limit ([limits]) or a later deadline lets it pass."
     reason = _local("local.window", f"the window {closed.window} is full", remedy)
     history = request.history
-    return _retry_in_time(request, closed.reopens - now, reason, history, now, otherwise=ErrorClass.LIMITED)
+    delay = max(closed.reopens - now, _SHORTEST_WAIT)
+    return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.LIMITED)
 
 
 def _retry_in_time(

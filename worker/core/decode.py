@@ -62,24 +62,33 @@ def decode(raw: RawMessage, lifetimes: Mapping[Lane, timedelta], now: datetime) 
     """Decode *raw*, counting a deadline that was not given as the lane's lifetime from publication."""
     faults = list(_property_faults(raw))
     history, header_faults = History.from_headers(raw.headers)
-    faults += header_faults
-    if faults:
+    sms, body_faults = _read(raw, now)
+    faults += [*header_faults, *body_faults]
+    if sms is None or faults:
         return _malformed(faults, raw.body)
-    try:
-        sms = SmsRequest.model_validate_json(raw.body)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        return _malformed([_sentence(fault) for fault in found], raw.body)
-    if (key := _repeated_key(raw.body)) is not None:
-        return _malformed([f"{_visible(key)}: given more than once"], raw.body)
-    if sms.lane is not raw.lane:
-        fault = f"type: {sms.type.value} does not belong on the lane {raw.lane.value}; publish with {sms.lane.value}"
-        return Malformed(fault, sms.id)
-    if sms.not_before and sms.not_before - now > LONGEST_SCHEDULE:
-        return Malformed(f"not_before: lies more than {LONGEST_SCHEDULE.days} days ahead", sms.id)
     published = _sane(history.published, now) or _sane(raw.timestamp, now) or now
     deadline = sms.deadline or _later(max(published, sms.not_before or published), lifetimes[raw.lane])
     return Request(sms, raw.lane, replace(history, published=published), deadline)
+
+
+def _read(raw: RawMessage, now: datetime) -> tuple[SmsRequest | None, list[str]]:
+    """The body, and every fault in it; a body that is too large is not read at all."""
+    if len(raw.body) > MOST_BYTES:
+        return None, [f"body: {len(raw.body)} bytes, at most {MOST_BYTES} are allowed"]
+    try:
+        sms = SmsRequest.model_validate_json(raw.body)
+    except ValidationError as error:
+        return None, [_sentence(fault) for fault in error.errors(include_url=False, include_input=False)]
+    faults = []
+    if (key := _repeated_key(raw.body)) is not None:
+        faults.append(f"{_visible(key)}: given more than once")
+    if sms.lane is not raw.lane:
+        faults.append(
+            f"type: {sms.type.value} does not belong on the lane {raw.lane.value}; publish with {sms.lane.value}"
+        )
+    if sms.not_before and sms.not_before - now > LONGEST_SCHEDULE:
+        faults.append(f"not_before: lies more than {LONGEST_SCHEDULE.days} days ahead")
+    return sms, faults
 
 
 def _property_faults(raw: RawMessage) -> list[str]:
@@ -91,8 +100,6 @@ def _property_faults(raw: RawMessage) -> list[str]:
         faults.append("AMQP property content_type: must be application/json")
     if raw.content_encoding not in {None, "utf-8", "UTF-8"}:
         faults.append("AMQP property content_encoding: must be absent or utf-8")
-    if len(raw.body) > MOST_BYTES:
-        faults.append(f"body: {len(raw.body)} bytes, at most {MOST_BYTES} are allowed")
     return faults
 
 

@@ -5,15 +5,12 @@ from math import ceil
 from typing import Final
 
 from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Scope, Unserved
+from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Scope, Table, Unserved
 
 #: Seconds of quota that one worker books ahead in one go: at high rates this, not one call to Redis per message.
 LEASE_S: Final = 0.02
 #: Slots booked in one go when the quota has no limit: only the account's hold is looked at then.
 UNLIMITED_LEASE: Final = 64
-
-#: Classes after which the provider may still have counted the message against its limits.
-_MAY_HAVE_COUNTED: Final = frozenset({ErrorClass.UNKNOWN, ErrorClass.TRANSIENT, ErrorClass.QUERY})
 
 
 def lane_for(slot_lane: Lane, waiting: Mapping[Lane, int], *, floor: bool) -> Lane | None:
@@ -37,11 +34,26 @@ def is_refundable(outcome: Outcome) -> bool:
     """Whether the request was certainly not sent, so that the recipient's windows get their count back."""
     match outcome:
         case Failed():
-            return not outcome.called or outcome.row.error_class not in _MAY_HAVE_COUNTED
+            return not outcome.called or outcome.row.error_class is not ErrorClass.UNKNOWN
         case Closed() | Early() | Unserved():
             return True
         case Accepted():
             return False
+
+
+def shows_account_works(outcome: Outcome) -> bool:
+    """Whether a probe's *outcome* says that the account's hold can be lifted.
+
+    Accepted does; so does a refusal of the provider that is about this request alone, for the account is looked at
+    first.
+    """
+    if isinstance(outcome, Accepted):
+        return True
+    return (
+        isinstance(outcome, Failed)
+        and outcome.row.table in {Table.API, Table.LEGACY}
+        and outcome.row.error_class in {ErrorClass.RECIPIENT, ErrorClass.CONTENT, ErrorClass.INVALID}
+    )
 
 
 def holds_account(outcome: Outcome) -> bool:

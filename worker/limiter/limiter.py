@@ -179,10 +179,16 @@ class RedisLimiter:
 
     # -- hold ---------------------------------------------------------------------------------------------------
 
-    async def hold(self, code: str) -> None:
-        """Hold the account because of *code*; a failed probe of this limiter's lengthens the hold."""
+    async def hold(self, code: str) -> bool:
+        """Hold the account because of *code*; a failed probe of this limiter's lengthens the hold.
+
+        Returns whether the hold begins with this.
+        """
         self._believes_held = True
-        await self._batcher.run(scripts.HOLD, (self._keys.account,), (self._now_us(), code, self._me, *self._probes))
+        verdict = await self._batcher.run(
+            scripts.HOLD, (self._keys.account,), (self._now_us(), code, self._me, *self._probes)
+        )
+        return bool(verdict == b"SET")
 
     async def lift(self) -> None:
         """Lift the hold. Costs nothing unless this limiter met the hold since it last got a usual slot."""

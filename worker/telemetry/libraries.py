@@ -23,10 +23,9 @@ class _Forward(logging.Handler):
         self._events = events
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            text = record.getMessage()
-        except (TypeError, ValueError):  # the library's own format is at fault; what it said is lost, that it spoke not
-            text = "a record that cannot be formatted"
+        # The format without its arguments: those may be whole messages, with the number and the text in them. Python's
+        # own warnings are all argument, and come from code.
+        text = record.getMessage() if record.name == "py.warnings" else str(record.msg)
         self._events.emit(
             "library.failed" if record.levelno >= logging.ERROR else "library.warned",
             logger=record.name,
