@@ -1,29 +1,36 @@
 """The only place that sees several requests at once: who gets the next slot of the quota.
 
 Token first, then message. For each operation and lane a pump books slots of the shared quota, as many as requests
-wait. When a slot is due the most urgent waiting request takes it, so an OTP that arrives now overtakes everything that
-waits. A slot that is used later than the quota's guard would break the promise of N calls in any second: it is dropped
-and another is booked. Admission comes right before the call; a refused recipient leaves its slot to the next request.
+wait. Shortly before a slot is due the most urgent waiting request takes it, so an OTP that arrives now overtakes
+everything that waits; it is admitted meanwhile, and called when the slot is due. A refused recipient leaves the slot to
+the next request. A slot that is used later than the quota's guard would break the promise of N calls in any second: it
+is dropped and another is booked.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Final
 
 from worker.core.catalog import Catalog
 from worker.core.decide import too_soon_or_late
 from worker.core.decode import Request
 from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Unserved
-from worker.core.plan import holds_account, is_refundable, lease, shows_account_works
-from worker.core.quota import Held, Operation, Quota, Slots, Turn
+from worker.core.outcome import Closed, Early, ErrorClass, Failed, Outcome, Unserved
+from worker.core.plan import is_refundable, lease
+from worker.core.quota import Grant, Held, Operation, Quota, Slots, Turn
 from worker.core.record import call_fields
 from worker.errors import LimiterUnavailable
+from worker.lessons import teach
 from worker.ports import Events, Limiter, Provider
 from worker.waiting import Slot, Waiting, WaitingRoom
 
+#: How long before its slot a request is chosen: in this time Redis admits it, on a busy machine too.
+_LEAD_S: Final = 0.02
+#: Event loops round their timers to the millisecond: with half of one more, none is early.
+_ROUNDING_S: Final = 0.0005
 #: Pause of a pump after the limiter failed; it sends nothing meanwhile.
 _LIMITER_PAUSE_S: Final = 0.5
 #: How often the waiting requests are looked through for those whose time is over.
@@ -89,7 +96,7 @@ class Dispatch:
             return refusal
         if self._draining:
             return _LEAVING
-        waiting = Waiting(request, self._loop.time(), self._loop.create_future(), is_wanted)
+        waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted)
         self._room.join(waiting)
         return await waiting.outcome
 
@@ -125,17 +132,7 @@ class Dispatch:
             if not self._can_settle():
                 await asyncio.sleep(_DEAF_LOOK_S)
                 continue
-            want = lease(rate, min(line.unbooked, self._free))
-            self._free -= want  # reserved while the answer is awaited: other pumps ask meanwhile
-            booked = 0
-            try:
-                grant = await self._limiter.grant(operation, lane, want)
-                booked = len(grant.waits_s) if isinstance(grant, Slots) else 0
-            except LimiterUnavailable:
-                await asyncio.sleep(_LIMITER_PAUSE_S)
-                continue
-            finally:
-                self._free += want - booked
+            grant = await self._grant(operation, lane, lease(rate, min(line.unbooked, self._free)))
             match grant:
                 case Slots():
                     self._book(operation, lane, grant)
@@ -144,28 +141,50 @@ class Dispatch:
                 case Held(after_s, _):
                     await asyncio.sleep(min(after_s, _HELD_LOOK_S))
 
+    async def _grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
+        """Ask for *want* slots, which are reserved meanwhile: other pumps ask at the same time."""
+        self._free -= want
+        booked = 0
+        try:
+            grant = await self._limiter.grant(operation, lane, want)
+            booked = len(grant.waits_s) if isinstance(grant, Slots) else 0
+        except LimiterUnavailable:
+            return Turn(_LIMITER_PAUSE_S)
+        finally:
+            self._release(want - booked)
+        return grant
+
+    def _release(self, count: int) -> None:
+        """Let *count* more calls be booked, and wake the pumps if they had to wait for that."""
+        had_none = self._free <= 0
+        self._free += count
+        if had_none:
+            self._room.wake()
+
     def _book(self, operation: Operation, lane: Lane, slots: Slots) -> None:
         """Waits count from the arrival of the answer: that is never early."""
         if slots.probe:
             self._events.emit("hold.probe", operation=operation.value)
-        answered = self._loop.time()
+        answered = monotonic()
         for wait_s in slots.waits_s:
             slot = Slot(operation, lane, answered + wait_s, slots.floor, slots.probe)
             self._room.lines[operation, lane].booked += 1
-            if wait_s <= 0:
-                self._due(slot)
+            if wait_s <= _LEAD_S:
+                self._assign(slot)
             else:
-                self._loop.call_at(slot.due, self._due, slot)
+                self._loop.call_later(wait_s - _LEAD_S, self._assign, slot)
 
     # -- using them ---------------------------------------------------------------------------------------------
 
-    def _due(self, slot: Slot) -> None:
+    def _assign(self, slot: Slot) -> None:
         """Hand *slot* to whoever should have it; at once, so that nobody books another for the same request."""
-        self._room.lines[slot.operation, slot.lane].booked -= 1
+        line = self._room.lines[slot.operation, slot.lane]
+        line.booked -= 1
         waiting = self._next(slot)
+        if line.unbooked > 0:  # the slot was burnt, or went to a more urgent lane
+            line.wake.set()
         if waiting is None:
-            self._free += 1
-            self._room.wake()
+            self._release(1)
             return
         call = self._loop.create_task(self._use(slot, waiting), name=f"call {slot.operation.value}")
         self._calls.add(call)
@@ -173,8 +192,7 @@ class Dispatch:
 
     def _ended(self, call: "asyncio.Task[None]") -> None:
         self._calls.discard(call)
-        self._free += 1
-        self._room.wake()
+        self._release(1)
 
     def _next(self, slot: Slot) -> Waiting | None:
         if self._is_stale(slot):
@@ -213,6 +231,8 @@ class Dispatch:
                 waiting.resolve(admission)
                 return False
             waiting.admitted = admission
+        if (early_s := slot.due - monotonic()) > 0:
+            await asyncio.sleep(early_s + _ROUNDING_S)
         if self._is_stale(slot) or not self._can_settle() or not waiting.is_wanted():
             await self._put_back(waiting)
             return False
@@ -221,7 +241,7 @@ class Dispatch:
 
     def _is_stale(self, slot: Slot) -> bool:
         quota = self._quotas[slot.operation]
-        late_s = self._loop.time() - slot.due
+        late_s = monotonic() - slot.due
         return quota.rate > 0 and not slot.probe and late_s > quota.guard.total_seconds()
 
     async def _put_back(self, waiting: Waiting) -> None:
@@ -231,7 +251,7 @@ class Dispatch:
             self._room.join(waiting, at_the_front=True)
 
     async def _call(self, waiting: Waiting, slot: Slot) -> None:
-        request, began = waiting.request, self._loop.time()
+        request, began = waiting.request, monotonic()
         left_s = int((request.deadline - self._now()).total_seconds())
         answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
         outcome = self._catalog.classify(answer)
@@ -240,32 +260,15 @@ class Dispatch:
             operation=slot.operation.value,
             lane=request.lane.value,
             waited_s=began - waiting.since,
-            duration_s=self._loop.time() - began,
+            duration_s=monotonic() - began,
             lateness_s=max(began - slot.due, 0.0),
             **call_fields(outcome),
         )
         try:
             with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
-                await self._teach(slot, outcome)
+                await teach(self._limiter, self._events, slot, outcome)
         finally:  # whatever goes wrong above, what the provider said of this request stands
             await self._leave(waiting, outcome)
-
-    async def _teach(self, slot: Slot, outcome: Accepted | Failed) -> None:
-        """What the outcome means for everybody else's calls."""
-        if slot.probe and shows_account_works(outcome):  # a call that was in flight when the hold began proves nothing
-            self._events.emit("hold.lifted")
-            await self._limiter.lift()
-        if isinstance(outcome, Accepted):
-            return
-        if outcome.row.error_class is ErrorClass.THROTTLED:
-            retry_after_s = outcome.retry_after.total_seconds() if outcome.retry_after else None
-            self._events.emit("limiter.throttled", operation=slot.operation.value, retry_after_s=retry_after_s)
-            await self._limiter.throttled(slot.operation, retry_after_s)
-        elif holds_account(outcome):
-            if await self._limiter.hold(outcome.code):
-                self._events.emit("hold.set", code=outcome.code, remedy=outcome.row.remedy)
-        elif outcome.row.code == "local.unlisted":
-            self._events.emit("provider.unlisted_code", code=outcome.code)
 
     async def _leave(self, waiting: Waiting, outcome: Outcome) -> None:
         """Let *waiting* go, giving the recipient's windows their count back when nothing was sent."""
@@ -287,7 +290,7 @@ class Dispatch:
             outcome: Outcome | None = self._refusal(waiting.request)
             if outcome is None and not waiting.is_wanted():
                 outcome = _UNWANTED
-            if outcome is None and self._loop.time() - waiting.since > self._patience_s:
+            if outcome is None and monotonic() - waiting.since > self._patience_s:
                 outcome = Unserved("no slot came in time")
             if outcome is not None and self._room.remove(waiting):
                 await self._leave(waiting, outcome)

@@ -60,6 +60,7 @@ async def accuracy(bed: Bed, rate: int, seconds: int) -> Accuracy:
         while (await bed.account())["last_arrival"] < until + 0.1:
             await grants.look(redis)
             await asyncio.sleep(1)
+        await grants.look(redis)
         slots = await _slots(bed, ports)
     begin, end = round((first + _SETTLING_S) * _SECOND_US), round(until * _SECOND_US)
     arrived = [round(each * _SECOND_US) for each in await bed.arrivals()]

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -97,7 +97,9 @@ class Bed:
             return [orjson.loads(line)["arrived"] for line in (await response.read()).splitlines()]
 
     @asynccontextmanager
-    async def worker(self, name: str = "worker", **flags: object) -> AsyncIterator[Program]:
+    async def worker(
+        self, name: str = "worker", module: Sequence[str] = ("worker", "run"), **flags: object
+    ) -> AsyncIterator[Program]:
         """A worker as the operator runs it; *flags* are settings, with two underscores for the point."""
         settings = {
             "broker__url": AMQP_URL,
@@ -112,7 +114,7 @@ class Bed:
             **flags,
         }
         environment = {PREFIX + key.upper(): str(value) for key, value in settings.items()}
-        async with program(self.directory / f"{name}.log", "-m", "worker", "run", environment=environment) as running:
+        async with program(self.directory / f"{name}.log", "-m", *module, environment=environment) as running:
             yield running
 
 

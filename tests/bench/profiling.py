@@ -1,23 +1,14 @@
-"""Where the worker's CPU goes while it works off a backlog, by py-spy's samples."""
+"""Where the worker's CPU goes while it works off a backlog, by samples of its stacks."""
 
-import asyncio
-import shutil
-import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from rich.table import Table
 
 from tests.bench.bed import Bed
-from tests.bench.programs import Program
 from tests.bench.throughput import Run, measured
 
-#: Samples per second.
-_RATE: Final = 250
 #: The first that fits a frame, from the innermost frame outwards, gets the sample. What fits none (the standard
 #: library, mostly) belongs to whoever called it.
 _PARTS: Final = (
@@ -44,18 +35,15 @@ class Stacks:
 
 
 async def sampled(bed: Bed, messages: int) -> Stacks:
-    """Sample a run over *messages*; raises RuntimeError when there is no py-spy."""
-    spy = shutil.which("py-spy")
-    if spy is None:
-        raise RuntimeError("the profile needs py-spy on PATH (pip install py-spy)")
+    """Sample a run over *messages*."""
     stacks = bed.directory / "stacks"
-    run = await measured(bed, lambda: _sampled(bed, spy, stacks), messages)
+    run = await measured(bed, lambda: bed.worker(module=("tests.bench.sampler", str(stacks))), messages)
     return Stacks(stacks.read_text("utf-8"), run)
 
 
 def table(stacks: Stacks) -> Table:
     """The parts of the worker and their share of its CPU."""
-    shown = Table(title=f"Where the worker's CPU goes: {stacks.run.messages} messages, {_RATE} samples per second")
+    shown = Table(title=f"Where the worker's CPU goes: {stacks.run.messages} messages")
     for column in ("part", "share", "us/message"):
         shown.add_column(column, justify="right" if column != "part" else "left")
     for part, share in shares(stacks.text):
@@ -63,21 +51,6 @@ def table(stacks: Stacks) -> Table:
     kernel = stacks.run.cpu.system / stacks.run.cpu.both
     shown.caption = f"{kernel:.0%} of it in the kernel."
     return shown
-
-
-@asynccontextmanager
-async def _sampled(bed: Bed, spy: str, stacks: Path) -> AsyncIterator[Program]:
-    options = ("--format", "raw", "--rate", str(_RATE), "--duration", "600", "--full-filenames", "--nonblocking")
-    async with bed.worker() as worker:
-        arguments = (spy, "record", *options, "--output", str(stacks), "--pid", str(worker.pid))
-        sampling = await asyncio.create_subprocess_exec(
-            *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
-        try:
-            yield worker
-        finally:
-            sampling.send_signal(signal.SIGINT)
-            await sampling.wait()
 
 
 def shares(stacks: str) -> list[tuple[str, float]]:

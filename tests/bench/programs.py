@@ -50,9 +50,10 @@ class Program:
 
     def cpu(self) -> Cpu:
         """CPU time so far; raises RuntimeError with the program's last words when it has ended."""
-        if self.process.returncode is not None:
-            raise RuntimeError(f"it ended: {self.log.read_text('utf-8', 'replace')[-2000:]}")
-        return Cpu.of(self.pid)
+        try:
+            return Cpu.of(self.pid)
+        except OSError:
+            raise RuntimeError(f"it ended: {self.log.read_text('utf-8', 'replace')[-2000:]}") from None
 
     async def end(self) -> None:
         """SIGTERM, and SIGKILL when that is not enough."""

@@ -1,46 +1,65 @@
 """``sms-worker codes``: the catalogue."""
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 
 from worker.cli.context import Context
-from worker.cli.output import listing
-from worker.core.catalog import catalog
-from worker.core.outcome import ErrorClass, Table
-from worker.errors import UsageError
+from worker.cli.options import JsonOption
+from worker.cli.output import json_lines, listing, say
+from worker.core.catalog import Catalog, catalog
+from worker.core.outcome import ErrorClass, Row, Table
+from worker.errors import WorkerError
 
 
 def codes(
     context: typer.Context,
     code: Annotated[str | None, typer.Argument(help="Only this code, as the provider writes it.")] = None,
     *,
-    error_class: Annotated[ErrorClass | None, typer.Option("--class", help="Only this class.")] = None,
-    table: Annotated[Table | None, typer.Option(help="Only this table.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    error_class: Annotated[
+        ErrorClass | None, typer.Option("--class", metavar="CLASS", help=f"Only this class: {', '.join(ErrorClass)}.")
+    ] = None,
+    table: Annotated[Table | None, typer.Option(metavar="TABLE", help=f"Only this table: {', '.join(Table)}.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List every code: what it means, what becomes of a request that meets it, what to do.
+    """List codes with their class, which decides what becomes of a request, and what to do about each.
 
-    Example: sms-worker codes FREQUENCY_LIMIT_DAY
+    A class that the configuration gives a code (catalog.classes) is shown in place of the catalogue's.
+
+    For example:
+
+        sms-worker codes FREQUENCY_LIMIT_DAY
+        sms-worker codes --class account
     """
     known = catalog().overridden(Context.of(context).settings().catalog.classes)
-    rows = [
-        {
-            "code": row.code,
-            "table": row.table.value,
-            "smpp_code": row.smpp_code,
-            "class": row.error_class.value,
-            "scope": row.scope.value,
-            "description": row.description,
-            "remedy": row.remedy,
-        }
-        for row in known
-        if code in {None, row.code} and error_class in {None, row.error_class} and table in {None, row.table}
-    ]
-    if code is not None and not rows:
-        found = known.find(code, Table)
-        if found is None:
-            raise UsageError(f"the catalogue does not list {code}: a reply with it counts as unknown")
-        return codes(context, found.code, error_class=error_class, table=table, as_json=as_json)
-    listing("Codes", ("code", "smpp_code", "class", "scope", "description", "remedy"), rows, as_json=as_json)
-    return None
+    chosen = known if code is None else _of(code, known)
+    rows = [_shown(row) for row in chosen if error_class in {None, row.error_class} and table in {None, row.table}]
+    if as_json:
+        json_lines(rows)
+    elif rows:
+        columns = ("code", "smpp_code", "class", "scope", "description", "remedy")
+        listing("Codes", columns, rows, wide=("description", "remedy"), spare=("smpp_code", "scope"))
+    else:
+        say("There is no such code.")
+
+
+def _of(code: str, known: Catalog) -> Iterable[Row]:
+    """The rows of *code*, of which each table may have one, or the one whose pattern it fits."""
+    rows = [row for row in known if row.code == code]
+    pattern = None if rows else known.find(code, Table)
+    if not rows and pattern is None:
+        raise WorkerError(f"the catalogue does not list {code}: an answer with it counts as unknown")
+    return rows if pattern is None else [pattern]
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    return {
+        "code": row.code,
+        "table": row.table.value,
+        "smpp_code": row.smpp_code,
+        "class": row.error_class.value,
+        "scope": row.scope.value,
+        "description": row.description,
+        "remedy": row.remedy,
+    }

@@ -1,45 +1,95 @@
-"""``sms-worker config``: what is in force, and whether it is right."""
+"""``sms-worker config``: what is in force, whether it is right, and what it means for publishers."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from worker import __version__
 from worker.cli.context import Context
-from worker.cli.output import console, json_line, listing
+from worker.cli.options import JsonOption
+from worker.cli.output import json_line, listing, say
 from worker.configuration import shown
+from worker.core.contract import files
+from worker.errors import UsageError
+from worker.terms import topology_of
 
-app = typer.Typer(no_args_is_help=True, help="Check and show the configuration.")
+app = typer.Typer(no_args_is_help=True, help="Check and show the configuration; write the publishers' contract.")
 
 
 @app.command()
 def check(context: typer.Context) -> None:
-    """Check every source; list all faults together and leave with 2 when there are any.
+    """Check every source; list all faults together and leave with 2 when there are any. Nothing is connected.
 
-    Example: sms-worker --config config/worker.prod.toml config check
+    For example:
+
+        sms-worker --config config/worker.prod.toml config check
     """
     Context.of(context).settings()
-    console.print("The configuration has no fault.")
+    say("The configuration has no fault.")
 
 
 @app.command()
-def show(
-    context: typer.Context,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Show the values in force, with secrets masked."""
+def show(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Show the values in force, with secrets masked.
+
+    For example:
+
+        sms-worker --set quota.send_message_to_globe=200 config show
+    """
     values = shown(Context.of(context).settings())
     if as_json:
         json_line(values)
-        return
-    listing("Configuration", ("key", "value"), _flat("", values), as_json=False)
+    else:
+        listing("Configuration", ("key", "value"), _flat("", values), wide=("value",))
+
+
+@app.command()
+def contract(
+    context: typer.Context,
+    *,
+    directory: Annotated[Path, typer.Option("--output", "-o", help="An existing directory.")] = Path("config"),
+) -> None:
+    """Write what publishers need to know: a JSON Schema of requests and an AsyncAPI document.
+
+    Names are those of the configured namespace. The files in a checkout are written so, with the default namespace,
+    after a change of the request:
+
+        sms-worker config contract --output config
+    """
+    written = files(topology_of(Context.of(context).settings()), __version__)
+    for name, content in written.items():
+        try:
+            (directory / name).write_bytes(content)
+        except OSError as error:
+            raise UsageError(f"--output {directory / name}: {error.strerror}") from error
+        say(f"wrote {directory / name}")
 
 
 def _flat(prefix: str, values: dict[str, Any]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for key, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             rows += _flat(f"{prefix}{key}.", value)
         else:
-            rows.append({"key": prefix + key, "value": value})
+            rows.append({"key": prefix + key, "value": _written(value)})
     return rows
+
+
+def _written(value: Any) -> Any:
+    """A list with one entry a line: a line of several windows cannot be read."""
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        return "\n".join(", ".join(f"{key}: {_plain(part)}" for key, part in each.items()) for each in value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None:
+            return "(not given)"
+        case bool():
+            return str(value).lower()
+        case list() | dict():
+            return ", ".join(map(str, value)) or "(none)"
+        case _:
+            return str(value)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +21,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _WIDTH: Final = 120
 #: Narrower than this, a table goes without its spare columns.
 _NARROW: Final = 100
-#: A column that is not wide is not broken up to this width.
+#: A column that is not wide is not broken up to this width, and no wider.
 _WHOLE: Final = 28
 
 
@@ -64,18 +64,26 @@ def listing(
         wide: Columns of whole sentences; they share what the others leave.
         spare: Columns that a narrow terminal does without.
     """
+    rows = list(rows)
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
     table = Table(header_style="bold")
     is_shown = [console.width >= _NARROW or column not in spare for column in columns]
     for index, column in enumerate(columns):
         if is_shown[index]:
             longest = max((len(line) for row in cells for line in row[index].splitlines()), default=0)
-            whole = None if column in wide else min(longest, _WHOLE)
-            table.add_column(column.replace("_", " "), overflow="fold", min_width=whole)
+            is_whole = column not in wide and longest <= _WHOLE
+            most = None if column in wide or is_whole else _WHOLE
+            side: JustifyMethod = "right" if all(isinstance(row.get(column), int | float) for row in rows) else "left"
+            table.add_column(column.replace("_", " "), justify=side, overflow="fold", no_wrap=is_whole, max_width=most)
     for row in cells:
         table.add_row(*(Text(cell) for cell, shown in zip(row, is_shown, strict=True) if shown))
     console.print(title, style="bold", markup=False)
     console.print(table)
+
+
+def counted(count: int, noun: str) -> str:
+    """*count* and *noun*, in the plural unless it is one."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def json_line(value: Any) -> None:

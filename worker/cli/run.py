@@ -16,12 +16,17 @@ def run(
     *,
     lanes: Annotated[
         str | None,
-        typer.Option(help="Only these lanes, separated by commas: otp,notify,marketing.", show_default="all"),
+        typer.Option(help=f"Only these lanes, separated by commas: {','.join(Lane)}.", show_default="worker.lanes"),
     ] = None,
 ) -> None:
     """Take requests from RabbitMQ and send them, until SIGTERM or Ctrl-C.
 
     The first signal drains: no new messages, what is in hand is finished or given back. A second one leaves at once.
+    RabbitMQ or Redis that is away is waited for; the worker says so in its log and at /readyz.
+
+    For example:
+
+        sms-worker --config config/worker.prod.toml run --lanes otp
     """
     settings = Context.of(context).settings()
     if lanes is not None:

@@ -1,13 +1,14 @@
 """``sms-worker sandbox``: a double of the provider's API."""
 
-import asyncio
+import os
 from typing import Annotated
 
 import typer
 
-from worker.cli.output import console
+from worker.cli.interrupt import complete
+from worker.cli.output import say
 from worker.core.quota import Operation
-from worker.errors import UsageError
+from worker.errors import WorkerError
 from worker.sandbox import SandboxSettings, Second, serve
 
 
@@ -17,7 +18,9 @@ def sandbox(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 8080,
     key_id: Annotated[str, typer.Option(help="The access key id that it accepts.")] = "sandbox",
     key_secret: Annotated[str, typer.Option(help="Its secret.")] = "sandbox-secret",  # noqa: S107 - no secret
-    check_signature: Annotated[bool, typer.Option(help="Refuse calls that are not signed rightly.")] = True,
+    check_signature: Annotated[
+        bool, typer.Option("--signed/--unsigned", help="Refuse calls that are not signed rightly, or do not look.")
+    ] = True,
     qps: Annotated[int, typer.Option(help="Calls per second and operation that it allows; 0 is no limit.", min=0)] = 0,
     second: Annotated[Second, typer.Option(help="Which seconds it counts them in.")] = Second.SLIDING,
     day_limit: Annotated[int, typer.Option(help="Messages per number and Singapore day; 0 is no limit.", min=0)] = 0,
@@ -26,8 +29,16 @@ def sandbox(
 ) -> None:
     """Play the provider: signature, quotas, limits and every error code, through magic recipient numbers.
 
-    Point a worker at it with --set provider.endpoint=http://127.0.0.1:8080 and the key above. Numbers that end in
-    990NNN are answered with the code whose SMPP code is NNN; the account of what was accepted is at /sandbox/account.
+    A number that ends in 990NNN is answered with the code whose SMPP code is NNN. The books of what was accepted are at
+    /sandbox/account.
+
+    For example, with a worker that sends to it:
+
+        sms-worker sandbox --port 8080 --qps 30
+        export SMS_WORKER__PROVIDER__ENDPOINT=http://127.0.0.1:8080
+        export SMS_WORKER__PROVIDER__ACCESS_KEY_ID=sandbox
+        export SMS_WORKER__PROVIDER__ACCESS_KEY_SECRET=sandbox-secret
+        sms-worker run
     """
     settings = SandboxSettings(
         access_key_id=key_id,
@@ -40,8 +51,9 @@ def sandbox(
         jitter_s=jitter,
     )
     try:
-        asyncio.run(serve(settings, host, port, lambda url: console.print(f"sandbox listens on {url}")))
+        complete(serve(settings, host, port, lambda url: say(f"sandbox listens on {url}")))
     except OSError as error:
-        raise UsageError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise WorkerError(f"cannot listen on {host} port {port}: {reason}") from error
     except KeyboardInterrupt:
         raise typer.Exit from None

@@ -1,114 +1,151 @@
-"""``sms-worker status``: what waits, what is held and why, what died."""
+"""``sms-worker status``: what waits, how fast it goes, what is held and why, what died."""
 
-import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from dataclasses import dataclass, field
+from typing import Any
 
 import typer
 
 from worker.broker.connection import connected, open_channel
-from worker.broker.depths import depths
+from worker.broker.depths import Depth, depths
+from worker.cli import exit_codes
 from worker.cli.context import Context
-from worker.cli.output import console, json_line, listing
-from worker.cli.quiet import Quiet
+from worker.cli.eta import etas, in_words
+from worker.cli.interrupt import complete
+from worker.cli.options import JsonOption
+from worker.cli.output import complain, counted, json_line, listing, say
 from worker.core.lane import Lane
 from worker.core.outcome import DEAD_CLASSES
 from worker.core.quota import Hold, Operation
 from worker.core.topology import Topology
-from worker.errors import LimiterUnavailable
-from worker.limiter.limiter import RedisLimiter
+from worker.errors import BrokerUnavailable, LimiterUnavailable
+from worker.limiter.onlooker import Onlooker
+from worker.limiter.ring import rate_per_s
 from worker.settings import Settings
-from worker.terms import caps_of, quotas_of, topology_of, windows_of
-
-#: The rate is the mean of this long.
-_RATE_OVER_US: Final = 5_000_000
+from worker.terms import quotas_of, topology_of
 
 
-def status(
-    context: typer.Context,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Show the lanes with their rate and estimated time, the retry-delay queues, the hold, and the dead letters.
+@dataclass(slots=True)
+class Found:
+    """What RabbitMQ and Redis told; what they could not is None."""
 
-    Asks RabbitMQ and Redis; changes nothing. Needs no worker.
+    lanes: Mapping[Lane, Depth] | None = None
+    queues: Mapping[str, Depth] | None = None
+    #: Calls per second; an operation without a quota is not there, because its calls are not counted.
+    granted: Mapping[Operation, float] | None = None
+    hold: Hold | None = None
+    faults: list[str] = field(default_factory=list)
+
+
+def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Show lanes with their estimated time, the rate of calls, retry-delay and dead-letter queues, and the hold.
+
+    Asks RabbitMQ and Redis, changes nothing, needs no worker. Messages in the hands of workers are not counted. The
+    rate is that of the last seconds; the estimate assumes that it goes on and that nothing new comes. Leaves with 3
+    when one of them could not be asked.
+
+    For example:
+
+        sms-worker status
+        sms-worker status --json
     """
     settings = Context.of(context).settings()
-    found = asyncio.run(_look(settings))
+    found = complete(_look(settings))
     if as_json:
-        json_line(found)
-        return
-    listing("Lanes", ("lane", "waiting", "workers", "eta"), found["lanes"], as_json=False)
-    listing("Quota", ("operation", "quota_per_s", "granted_per_s"), found["quota"], as_json=False)
-    rest = [{"queue": name, "messages": depth} for name, depth in found["queues"].items() if depth]
-    listing("Retry-delay, done and dead-letter queues", ("queue", "messages"), rest, as_json=False)
-    console.print(f"Account: {found['account']}", markup=False)
+        json_line(told(found, settings))
+    else:
+        _show(told(found, settings))
+    for fault in found.faults:
+        complain(fault)
+    if found.faults:
+        raise typer.Exit(exit_codes.UNAVAILABLE)
 
 
-async def _look(settings: Settings) -> dict[str, Any]:
+async def _look(settings: Settings) -> Found:
+    found = Found()
     topology = topology_of(settings)
-    async with connected(settings.broker, "operate") as connection:
-        channel = await open_channel(connection)
-        lanes = await depths(channel, [topology.lane_queue(lane) for lane in Lane])
-        rest = await depths(channel, _other_queues(topology))
     try:
-        hold, granted = await _limits(settings)
-        account = _held(hold)
+        async with connected(settings.broker, "operate") as connection:
+            channel = await open_channel(connection)
+            lanes = await depths(channel, map(topology.lane_queue, Lane))
+            found.queues = await depths(channel, _other_queues(topology))
+            found.lanes = {lane: lanes[topology.lane_queue(lane)] for lane in Lane}
+    except BrokerUnavailable as error:
+        found.faults.append(str(error))
+    try:
+        async with Onlooker(settings.redis) as onlooker:
+            found.hold = await onlooker.hold()
+            limited = [operation for operation, quota in quotas_of(settings).items() if quota.rate]
+            found.granted = {operation: rate_per_s(*await onlooker.recent_slots(operation)) for operation in limited}
     except LimiterUnavailable as error:
-        account, granted = f"unknown: {error}", {}
-    total = sum(granted.values())
-    waiting_before = 0
-    rows = []
-    for lane in Lane:
-        depth = lanes[topology.lane_queue(lane)]
-        waiting_before += depth.messages
-        eta = f"{waiting_before / total:.0f} s" if total and depth.messages else None
-        rows.append({"lane": lane.value, "waiting": depth.messages, "workers": depth.consumers, "eta": eta})
-    quotas = quotas_of(settings)
-    quota = [
-        {"operation": op.value, "quota_per_s": quotas[op].rate or "none", "granted_per_s": granted.get(op)}
-        for op in Operation
-    ]
+        found.faults.append(str(error))
+    return found
+
+
+def told(found: Found, settings: Settings) -> dict[str, Any]:
+    """What `status` tells, as JSON has it."""
+    quotas, granted = quotas_of(settings), found.granted
     return {
-        "lanes": rows,
-        "quota": quota,
-        "queues": {name: depth.messages for name, depth in rest.items()},
-        "account": account,
+        "lanes": _lanes(found, settings),
+        "quota": [
+            {
+                "operation": operation.value,
+                "quota_per_s": quotas[operation].rate or None,
+                "granted_per_s": None if granted is None else granted.get(operation),
+            }
+            for operation in Operation
+        ],
+        "queues": None if found.queues is None else {name: depth.messages for name, depth in found.queues.items()},
+        "account": "unknown" if found.granted is None else "held" if found.hold else "not held",
+        "hold": found.hold,
+        "faults": found.faults,
     }
 
 
-async def _limits(settings: Settings) -> tuple[Hold | None, Mapping[Operation, float]]:
-    limiter = RedisLimiter(
-        settings.redis,
-        quotas=quotas_of(settings),
-        windows=windows_of(settings),
-        caps=caps_of(settings),
-        hold=settings.hold,
-        events=Quiet(),
+def _lanes(found: Found, settings: Settings) -> list[dict[str, Any]] | None:
+    if found.lanes is None:
+        return None
+    served = {lane: depth.messages for lane, depth in found.lanes.items() if depth.consumers}
+    floors = {lane: settings.lanes.of(lane).floor for lane in Lane}
+    per_s = 0.0 if found.hold else sum((found.granted or {}).values())
+    ends = etas(served, per_s, floors)
+    return [
+        {"lane": lane.value, "waiting": depth.messages, "workers": depth.consumers, "eta_s": ends.get(lane)}
+        for lane, depth in found.lanes.items()
+    ]
+
+
+def _show(status: Mapping[str, Any]) -> None:
+    if status["lanes"] is not None:
+        rows = [row | {"eta": _eta(row)} for row in status["lanes"]]
+        listing("Lanes", ("lane", "waiting", "workers", "eta"), rows)
+    rows = [row | {"quota_per_s": row["quota_per_s"] or "none"} for row in status["quota"]]
+    listing("Quota", ("operation", "quota_per_s", "granted_per_s"), rows)
+    if status["queues"] is not None:
+        rows = [{"queue": name, "messages": depth} for name, depth in status["queues"].items() if depth]
+        if rows:
+            listing("Retry-delay, done and dead-letter queues", ("queue", "messages"), rows)
+        else:
+            say("Retry-delay, done and dead-letter queues are empty.")
+    say(f"Account: {_held(status['hold']) if status['hold'] else status['account']}")
+
+
+def _eta(row: Mapping[str, Any]) -> str | None:
+    if not row["waiting"]:
+        return None
+    return "unknown" if row["eta_s"] is None else in_words(row["eta_s"])
+
+
+def _held(hold: Hold) -> str:
+    return (
+        f"held for {in_words(hold.age_s)} because of {hold.code}; {counted(hold.probes, 'probe')} failed, "
+        f"the next in {in_words(hold.probe_in_s)}; see: sms-worker codes {hold.code}"
     )
-    try:
-        return await limiter.held(), {operation: await _granted_per_s(limiter, operation) for operation in Operation}
-    finally:
-        await limiter.aclose()
-
-
-async def _granted_per_s(limiter: RedisLimiter, operation: Operation) -> float:
-    slots, now = await limiter.recent_slots(operation)
-    return sum(now - _RATE_OVER_US < slot <= now for slot in slots) * 1_000_000 / _RATE_OVER_US
 
 
 def _other_queues(topology: Topology) -> list[str]:
     return [
-        *(topology.delay_queue(level) for level in range(topology.levels)),
+        *map(topology.delay_queue, range(topology.levels)),
         topology.done_queue,
-        *(topology.dead_queue(error_class) for error_class in DEAD_CLASSES),
+        *map(topology.dead_queue, DEAD_CLASSES),
     ]
-
-
-def _held(hold: Hold | None) -> str:
-    if hold is None:
-        return "not held"
-    return (
-        f"held for {hold.age_s:.0f} s because of {hold.code}; {hold.probes} probes failed, "
-        f"the next in {max(hold.probe_in_s, 0):.0f} s. See: sms-worker codes {hold.code}"
-    )

@@ -1,17 +1,33 @@
 """Connections to Redis, as a limiter needs them: few, impatient, and never a repeat behind our back."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from worker.errors import LimiterUnavailable
 from worker.limiter.batcher import LINES
 from worker.settings import RedisSettings
 
 #: What is done on a new connection before anything else may use it.
 Greeting = Callable[[AbstractConnection], Awaitable[None]]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the library's errors as LimiterUnavailable; a refusal's own text may quote somebody's key."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        raise LimiterUnavailable(f"Redis cannot be reached: {error}") from None
+    except RedisError as error:
+        raise LimiterUnavailable(f"Redis refuses: {type(error).__name__}") from None
 
 
 async def no_greeting(_connection: AbstractConnection) -> None:

@@ -1,14 +1,13 @@
 """Takes the keys of a namespace away again: for namespaces that were made for a demo."""
 
-from redis.exceptions import RedisError
+from typing import Final
 
-from worker.errors import LimiterUnavailable
-from worker.limiter.connection import connect, no_greeting
+from worker.limiter.connection import connect, no_greeting, translated
 from worker.limiter.keys import Keys
 from worker.settings import RedisSettings
 
 #: Keys that are looked for, and deleted, at once.
-_AT_ONCE = 1000
+_AT_ONCE: Final = 1000
 
 
 async def forget(redis: RedisSettings) -> None:
@@ -19,13 +18,12 @@ async def forget(redis: RedisSettings) -> None:
     """
     client = connect(redis, no_greeting)
     try:
-        cursor, is_done = 0, False
-        while not is_done:
-            cursor, keys = await client.scan(cursor, match=Keys(redis.namespace).pattern, count=_AT_ONCE)
-            if keys:
-                await client.unlink(*keys)
-            is_done = cursor == 0
-    except (RedisError, OSError) as error:
-        raise LimiterUnavailable(f"Redis cannot be asked: {type(error).__name__}") from None
+        with translated():
+            cursor, is_done = 0, False
+            while not is_done:
+                cursor, keys = await client.scan(cursor, match=Keys(redis.namespace).pattern, count=_AT_ONCE)
+                if keys:
+                    await client.unlink(*keys)
+                is_done = cursor == 0
     finally:
         await client.aclose()

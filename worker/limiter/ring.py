@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from worker.core.quota import Operation
 from worker.core.token_bucket import SECOND_US
-from worker.errors import LimiterUnavailable
+from worker.limiter.connection import translated
 from worker.limiter.keys import Keys
 
 #: As grant.lua has it.
@@ -25,14 +24,12 @@ async def recent_slots(client: Redis, keys: Keys, operation: Operation) -> tuple
     Raises:
         LimiterUnavailable: Redis cannot be reached or refuses.
     """
-    try:
+    with translated():
         async with client.pipeline(transaction=True) as pipeline:
             pipeline.hget(keys.rate(operation).decode(), "seq")
             pipeline.get(keys.ring(operation).decode())
             pipeline.time()
             booked, ring, (seconds, microseconds) = await pipeline.execute()
-    except (RedisError, OSError) as error:
-        raise LimiterUnavailable(f"Redis cannot be asked: {type(error).__name__}") from None
     count, cells = int(booked or 0), ring or b""
     latest = [
         round(struct.unpack_from("<d", cells, number % CELLS * _CELL)[0])

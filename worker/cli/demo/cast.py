@@ -70,6 +70,8 @@ _SPECIAL: Final = (
     Part("same-number-twice", Lane.OTP, 2, one_number=True),
     Part("mainland", Lane.NOTIFY, 20, mainland=True),
 )
+#: Names of the parts to which nothing special happens.
+ORDINARY: Final = frozenset(lane.value for lane in Lane)
 _BROKEN: Final = (
     (Lane.OTP.value, b"this is not JSON"),
     (Lane.OTP.value, b'{"to": "85251234567", "type": "OTP", "text": "no id"}'),
@@ -84,12 +86,8 @@ def parts(total: int) -> tuple[Part, ...]:
     """The parts of a demo of about *total* requests: the special ones, and ordinary ones for the rest."""
     rest = max(total - sum(part.count for part in _SPECIAL) - len(_BROKEN), 10)
     otp, notify = rest * 2 // 10, rest * 3 // 10
-    ordinary = (
-        Part("otp", Lane.OTP, otp),
-        Part("notify", Lane.NOTIFY, notify),
-        Part("marketing", Lane.MARKETING, rest - otp - notify),
-    )
-    return (*ordinary, *_SPECIAL)
+    counts = {Lane.OTP: otp, Lane.NOTIFY: notify, Lane.MARKETING: rest - otp - notify}
+    return (*(Part(lane.value, lane, count) for lane, count in counts.items()), *_SPECIAL)
 
 
 def publications(total: int, now: datetime, dice: random.Random) -> list[Publication]:

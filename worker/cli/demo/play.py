@@ -1,10 +1,11 @@
-"""Plays the demo: sandbox, workers, publishing, waiting for the last request, and gathering what there is to tell."""
+"""Plays the demo: sandbox, workers, publishing, waiting for the last request, gathering what there is to tell."""
 
 import asyncio
 import random
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
@@ -19,8 +20,8 @@ from worker.broker.outcomes import take_outcomes
 from worker.broker.publisher import Publisher
 from worker.broker.undeclare import undeclare
 from worker.cli.demo.cast import Publication, publications
-from worker.cli.demo.crew import crew
-from worker.cli.output import console
+from worker.cli.demo.crew import Member, crew
+from worker.cli.output import console, say
 from worker.cli.quiet import Quiet
 from worker.core.envelope import Outgoing
 from worker.core.lane import Lane
@@ -28,11 +29,11 @@ from worker.core.outcome import DEAD_CLASSES, ErrorClass
 from worker.core.quota import Operation
 from worker.core.request import MESSAGE_TYPE
 from worker.core.topology import Route, Topology
-from worker.limiter.limiter import RedisLimiter
+from worker.limiter.forget import forget
+from worker.limiter.onlooker import Onlooker
 from worker.sandbox import Sandbox, SandboxSettings
 from worker.sandbox.account import Entry, Summary
 from worker.settings import Settings
-from worker.terms import caps_of, quotas_of, windows_of
 
 #: Seconds that the sandbox takes for an answer, as the provider would.
 _LATENCY_S: Final = 0.05
@@ -41,6 +42,10 @@ _LOOK_S: Final = 0.5
 _HEADROOM: Final = 1.1
 #: Publishes that wait for their confirm at once.
 _AT_ONCE: Final = 200
+#: As the default windows, but the first: nobody wants to wait half a minute for the end of a demo.
+_WINDOWS: Final = """[
+  { limit = 1, period = "8s", lanes = ["otp"] }, { limit = 20, period = "day", lanes = ["otp", "notify", "marketing"] },
+]""".replace("\n", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Script:
     workers: int
     #: Calls per second.
     quota: int
-    #: Seconds to wait for the last request.
+    #: Seconds to wait for the next request to end.
     patience: int
 
 
@@ -74,72 +79,97 @@ class Ended:
 
 
 async def play(settings: Settings, script: Script) -> Ended:
-    """Play *script* on the RabbitMQ and Redis of *settings*."""
-    namespace = f"demo-{secrets.token_hex(4)}"
-    topology = Topology(namespace)
+    """Play *script* on the RabbitMQ and Redis of *settings*.
+
+    Raises:
+        BrokerUnavailable: RabbitMQ cannot be reached.
+        LimiterUnavailable: Redis cannot be reached.
+        WorkerError: a worker failed.
+    """
     # The provider's limit is a little above ours: on a busy machine a call may arrive late and meet the next second's.
     limits = dict.fromkeys((operation.value for operation in Operation), ceil(script.quota * _HEADROOM))
     async with (
         Sandbox(SandboxSettings(qps=limits, latency_s=_LATENCY_S)) as sandbox,
         connected(settings.broker, "operate") as connection,
+        _namespace(settings, connection) as (own, topology),
     ):
         endpoint = await sandbox.start()
+        say(f"The sandbox, which plays the provider, listens on {endpoint}; starting {script.workers} workers ...")
+        flags = _flags(own, script, endpoint)
+        async with crew(script.workers, flags) as members, Onlooker(own.redis) as onlooker:
+            published, left, seconds = await _send(own, script, topology, connection, members)
+            slots, _ = await onlooker.recent_slots(Operation.GLOBE)
+        letters = await _letters(own, topology)
+        done = await take_outcomes(connection, topology)
+        account = sandbox.account
+        return Ended(script, published, done, letters, left, account.summary(), list(account), slots, seconds)
+
+
+@asynccontextmanager
+async def _namespace(settings: Settings, connection: Connection) -> AsyncIterator[tuple[Settings, Topology]]:
+    """Queues and keys of the demo's own; there are none afterwards, however the block ends."""
+    name = f"demo-{secrets.token_hex(4)}"
+    own = settings.model_copy(
+        update={
+            "broker": settings.broker.model_copy(update={"namespace": name, "declare": False}),
+            "redis": settings.redis.model_copy(update={"namespace": name}),
+        }
+    )
+    topology = Topology(name)
+    await forget(own.redis)  # finds out early whether Redis is there
+    try:
         await declare(connection, topology)
+        yield own, topology
+    finally:
+        say("Cleaning up ...")
         try:
-            return await _play(settings, script, topology, sandbox, endpoint, connection)
+            async with connected(own.broker, "operate") as fresh:  # the other one may be why the block ended
+                await undeclare(fresh, topology)
         finally:
-            await undeclare(connection, topology)
+            await forget(own.redis)
 
 
-async def _play(
-    settings: Settings,
-    script: Script,
-    topology: Topology,
-    sandbox: Sandbox,
-    endpoint: str,
-    connection: Connection,
-) -> Ended:
-    console.print(f"sandbox listens on {endpoint}; starting {script.workers} workers ...")
+async def _send(
+    settings: Settings, script: Script, topology: Topology, connection: Connection, members: Sequence[Member]
+) -> tuple[Sequence[Publication], Mapping[str, int], float]:
+    """Publish everything and wait for the last end: what was published, what is left, how long it took."""
     everything = publications(script.requests, datetime.now(UTC), random.Random(4711))  # noqa: S311 - a shuffle
-    async with crew(script.workers, _flags(settings, script, topology, endpoint)) as members:
-        pids = ", ".join(str(member.process.pid) for member in members)
-        console.print(f"workers take messages (process ids {pids}); publishing {len(everything)} requests ...")
-        began = time.monotonic()
-        await _publish(settings, topology, everything)
-        left = await _last(connection, topology, len(everything), script.patience)
-        seconds = time.monotonic() - began
-        slots = await _slots(settings, topology)
-    letters = await _letters(settings, topology)
-    done = await take_outcomes(connection, topology)
-    account = sandbox.account
-    return Ended(script, everything, done, letters, left, account.summary(), list(account), slots, seconds)
+    pids = ", ".join(str(member.process.pid) for member in members)
+    say(f"Workers take messages (process ids {pids}); publishing {len(everything)} requests ...")
+    began = time.monotonic()
+
+    def check() -> None:
+        for member in members:
+            member.check()
+
+    await _publish(settings, topology, everything)
+    left = await _last(connection, topology, len(everything), script.patience, check)
+    return everything, left, time.monotonic() - began
 
 
-def _flags(settings: Settings, script: Script, topology: Topology, endpoint: str) -> dict[str, str]:
-    """How the demo's workers differ from the configuration in force."""
+def _flags(settings: Settings, script: Script, endpoint: str) -> dict[str, str]:
+    """The settings of the demo's workers."""
     return {
         "broker.url": settings.broker.url.get_secret_value(),
         "redis.url": settings.redis.url.get_secret_value(),
-        "broker.namespace": topology.namespace,
-        "redis.namespace": topology.namespace,
+        "broker.namespace": settings.broker.namespace,
+        "redis.namespace": settings.redis.namespace,
         "provider.endpoint": endpoint,
         "provider.access_key_id": "sandbox",
         "provider.access_key_secret": "sandbox-secret",
         "provider.read_timeout": "2s",
         "quota.send_message_to_globe": str(script.quota),
         "quota.send_message_with_template": str(script.quota),
+        "limits.recipient": _WINDOWS,
         "retry.first": "2s",
         "retry.ceiling": "8s",
-        "http.port": "0",
-        "log.level": "info",
-        "log.format": "json",
+        "http.enabled": "false",
     }
 
 
 async def _publish(settings: Settings, topology: Topology, everything: Sequence[Publication]) -> None:
-    quietly = settings.broker.model_copy(update={"declare": False})
     exchange = topology.to_lane(Lane.OTP).exchange
-    async with Publisher(quietly, topology, Quiet()) as publisher:
+    async with Publisher(settings.broker, topology, Quiet()) as publisher:
         await publisher.wait_connected()
         for start in range(0, len(everything), _AT_ONCE):
             messages = [_message(exchange, one) for one in everything[start : start + _AT_ONCE]]
@@ -151,17 +181,22 @@ def _message(exchange: str, one: Publication) -> Outgoing:
     return Outgoing(route, one.body, {}, MESSAGE_TYPE, "application/json", one.request_id)
 
 
-async def _last(connection: Connection, topology: Topology, total: int, patience_s: int) -> Mapping[str, int]:
-    """Wait until *total* messages have ended; returns what has not, by queue."""
+async def _last(
+    connection: Connection, topology: Topology, total: int, patience_s: int, check: Callable[[], None]
+) -> Mapping[str, int]:
+    """Wait until *total* messages have ended, or none did for *patience_s*; returns what has not, by queue."""
     channel = await open_channel(connection)
-    ends = [topology.done_queue, *(topology.dead_queue(dead) for dead in DEAD_CLASSES)]
+    ends = [topology.done_queue, *map(topology.dead_queue, DEAD_CLASSES)]
     ways = [queue.name for queue in topology.queues() if queue.name not in ends]
-    deadline = time.monotonic() + patience_s
+    ended, progressed = -1, time.monotonic()
     with console.status("") as line:
         while True:
-            ended = sum(depth.messages for depth in (await depths(channel, ends)).values())
+            check()
+            now = sum(depth.messages for depth in (await depths(channel, ends)).values())
+            if now != ended:
+                ended, progressed = now, time.monotonic()
             line.update(f"{ended} of {total} requests have ended")
-            if ended >= total or time.monotonic() > deadline:
+            if ended >= total or time.monotonic() > progressed + patience_s:
                 return {name: depth.messages for name, depth in (await depths(channel, ways)).items() if depth.messages}
             await asyncio.sleep(_LOOK_S)
 
@@ -169,15 +204,3 @@ async def _last(connection: Connection, topology: Topology, total: int, patience
 async def _letters(settings: Settings, topology: Topology) -> Mapping[ErrorClass, Sequence[Letter]]:
     async with open_dead_letters(settings.broker, topology, Quiet(), now=lambda: datetime.now(UTC)) as letters:
         return {error_class: await letters.scan(error_class, MOST) for error_class in DEAD_CLASSES}
-
-
-async def _slots(settings: Settings, topology: Topology) -> list[int]:
-    redis = settings.redis.model_copy(update={"namespace": topology.namespace})
-    quotas = quotas_of(settings)
-    limiter = RedisLimiter(
-        redis, quotas=quotas, windows=windows_of(settings), caps=caps_of(settings), hold=settings.hold, events=Quiet()
-    )
-    try:
-        return (await limiter.recent_slots(Operation.GLOBE))[0]
-    finally:
-        await limiter.aclose()

@@ -2,93 +2,124 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from worker.cli.demo.cast import ORDINARY
 from worker.cli.demo.play import Ended
-from worker.cli.letters import grouped
-from worker.cli.output import console, listing
+from worker.cli.dlq.letters import grouped
+from worker.cli.output import listing, say
 from worker.core.outcome import ErrorClass
 from worker.core.quota import Operation
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was counted twice, independently."""
+
+    what: str
+    books: int
+    queues: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both counts are the same."""
+        return self.books == self.queues
+
+
 def report(ended: Ended) -> bool:
     """Write the tables; returns whether everything agrees."""
-    console.print()
+    say("")
     _destinations(ended)
     _rate(ended)
     rows = [row for dead, letters in ended.letters.items() for row in grouped(dead, len(letters), letters)]
-    listing("Dead-letter groups", ("class", "code", "letters", "remedy"), rows, as_json=False)
-    checks = list(_checks(ended))
-    listing("Do the sandbox's books and the queues agree?", ("check", "books", "queues", "agree"), [
-        {"check": what, "books": books, "queues": queues, "agree": "yes" if books == queues else "NO"}
-        for what, books, queues in checks
-    ], as_json=False)  # fmt: skip
-    agreed = all(books == queues for _, books, queues in checks)
-    console.print("Everything agrees." if agreed else "[bold red]Something does not agree.[/]")
+    listing("Dead-letter groups", ("class", "code", "letters", "remedy"), rows, wide=("remedy",))
+    say("What sms-worker dlq groups shows: the provider's code, and what an operator should do about it.\n")
+    found = list(checks(ended))
+    rows = [
+        {"check": one.what, "books": one.books, "queues": one.queues, "agree": "yes" if one.agrees else "NO"}
+        for one in found
+    ]
+    listing("Do the sandbox's books and the queues agree?", ("check", "books", "queues", "agree"), rows)
+    say("The sandbox counts what it accepted, the queues what the workers made of it.\n")
+    agreed = all(one.agrees for one in found)
+    say(
+        "Everything agrees: no request was lost, and none was sent twice but by the OTP lane's policy."
+        if agreed
+        else "Something does not agree."
+    )
     return agreed
 
 
 def _destinations(ended: Ended) -> None:
-    rows = [{"queue": "done", "class": ErrorClass.ACCEPTED.value, "requests": len(ended.done)}]
-    rows += [
-        {"queue": f"dead.{error_class.value}", "class": error_class.value, "requests": len(letters)}
-        for error_class, letters in ended.letters.items()
-        if letters
+    ends = [
+        ("done", ErrorClass.ACCEPTED.value, len(ended.done)),
+        *((f"dead.{dead.value}", dead.value, len(letters)) for dead, letters in ended.letters.items() if letters),
+        *((name, "not ended", depth) for name, depth in ended.left.items()),
     ]
-    rows += [{"queue": name, "class": "not ended", "requests": depth} for name, depth in ended.left.items()]
-    rows.append({"queue": "in all", "class": "", "requests": sum(int(str(row["requests"])) for row in rows)})
-    listing("Requests by final queue and class", ("queue", "class", "requests"), rows, as_json=False)
+    ends.append(("in all", "", sum(count for _, _, count in ends)))
+    rows = [{"queue": queue, "class": error_class, "requests": count} for queue, error_class, count in ends]
+    listing("Requests by final queue and class", ("queue", "class", "requests"), rows)
+    say("Accepted requests are done; each other one is in the dead-letter queue of its class, with the reason.\n")
 
 
 def _rate(ended: Ended) -> None:
     calls = [call.arrived for call in ended.calls if call.action == Operation.GLOBE.value]
-    busy_s = _busy_seconds(calls)
     slots = [slot / 1_000_000 for slot in ended.slots]
-    quota = ended.script.quota
     throttled = ended.summary.by_code.get("QPS_LIMIT_CONTROL", 0)
     measures = {
-        "quota of SendMessageToGlobe": f"{quota} calls per second for {ended.script.workers} workers",
-        "rate reached while requests waited": f"{_rate_in(calls, busy_s):.1f} calls per second",
-        "most grants in any second": f"{_worst_second(slots)}",
-        "most arrivals in any second, as the sandbox saw them": f"{_worst_second(calls)}",
+        "quota of SendMessageToGlobe": f"{ended.script.quota} calls per second for {ended.script.workers} workers",
+        "rate reached while requests waited": f"{rate_while_waiting(ended):.1f} calls per second",
+        "most grants in any second": f"{worst_second(slots)}",
+        "most arrivals in any second, as the sandbox saw them": f"{worst_second(calls)}",
         "calls that the sandbox refused for its own quota": f"{throttled}",
         "from the first publish to the last end": f"{ended.seconds:.1f} s",
     }
     rows = [{"measure": measure, "value": value} for measure, value in measures.items()]
-    listing("Rate", ("measure", "value"), rows, as_json=False)
+    listing("Rate", ("measure", "value"), rows)
+    say("All workers share one quota through Redis: no second holds more grants than it.\n")
 
 
-def _checks(ended: Ended) -> Iterator[tuple[str, int, int]]:
-    """What was checked, what the sandbox's books say, what the queues say."""
+def checks(ended: Ended) -> Iterator[Check]:
+    """Count what happened twice: in the sandbox's books, and in the queues."""
+    published = {one.request_id for one in ended.published}
     accepted = Counter(call.task_id or call.number for call in ended.calls if call.accepted)
-    by_id = {one.request_id for one in ended.published}
-    done = [str(event["id"]) for event in ended.done]
-    unknown = {letter.request_id for letter in ended.letters[ErrorClass.UNKNOWN]}
-    resent = [task_id for task_id, times in accepted.items() if times > 1]
-    ended_count = len(done) + sum(map(len, ended.letters.values()))
-    yield "published, and ended in a queue", len(ended.published), ended_count
-    yield "outcome events, one per request", len(done), len(set(done))
     templates = sum(call.accepted for call in ended.calls if call.action == Operation.TEMPLATE.value)
-    globe_done = sum(1 for one in done if one in accepted)
-    yield "accepted, and done or dead as unknown", _known(accepted, by_id), globe_done + len(unknown & accepted.keys())
-    yield "accepted templates, and done", templates, len(done) - globe_done
-    lost_replies = [one for one in done if accepted.get(one, 0) > 1]
-    yield "accepted twice, all chosen by the OTP lane's policy", len(resent), len(lost_replies)
+    done = [str(event["id"]) for event in ended.done]
+    told_once = set(done)
+    unknown = {letter.request_id for letter in ended.letters.get(ErrorClass.UNKNOWN, ())}
+    globe = [one for one in accepted if one in published]
+    globe_done = [one for one in done if one in accepted]
+    yield Check("published, and ended in a queue", len(ended.published), _ended(ended))
+    yield Check("outcome events, one per request", len(done), len(told_once))
+    yield Check("accepted, and done or dead as unknown", len(globe), len(globe_done) + len(unknown & accepted.keys()))
+    yield Check("accepted templates, and done", templates, len(done) - len(globe_done))
+    twice = [one for one, times in accepted.items() if times > 1]
+    chosen = [one for one in twice if one.startswith("reply-lost-otp.") and one in told_once]
+    yield Check("accepted twice, all chosen by the OTP lane's policy", len(twice), len(chosen))
 
 
-def _known(accepted: Counter[str], published: set[str | None]) -> int:
-    return sum(1 for task_id in accepted if task_id in published)
+def _ended(ended: Ended) -> int:
+    return len(ended.done) + sum(map(len, ended.letters.values()))
 
 
-def _busy_seconds(calls: Sequence[float]) -> float:
-    """How long requests waited for the quota: until 98 of 100 calls had been made; the rest are retries."""
-    return calls[len(calls) * 98 // 100] - calls[0] if calls else 0.0
+def rate_while_waiting(ended: Ended) -> float:
+    """Calls per second from the first call to the first call for the last ordinary request: so long some waited.
+
+    Retries and delayed requests come later, when there is no more of a hurry.
+    """
+    calls = [call for call in ended.calls if call.action == Operation.GLOBE.value]
+    firsts: dict[str, float] = {}
+    for call in calls:
+        if call.task_id.partition(".")[0] in ORDINARY:
+            firsts.setdefault(call.task_id, call.arrived)
+    if not firsts:
+        return 0.0
+    began, last = calls[0].arrived, max(firsts.values())
+    return sum(began < call.arrived <= last for call in calls) / (last - began) if last > began else 0.0
 
 
-def _rate_in(calls: Sequence[float], seconds: float) -> float:
-    return sum(call - calls[0] < seconds for call in calls) / seconds if seconds else 0.0
-
-
-def _worst_second(instants: Sequence[float]) -> int:
+def worst_second(instants: Sequence[float]) -> int:
+    """The most of *instants* (seconds, ascending) in any second, wherever it begins."""
     worst = first = 0
     for last, instant in enumerate(instants):
         while instant - instants[first] >= 1.0:

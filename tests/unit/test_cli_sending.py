@@ -1,0 +1,100 @@
+"""Publishing a stream: nothing is lost on the way, and where to go on is known exactly."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from worker.cli.requests import Line
+from worker.cli.sending import IN_FLIGHT, Sending
+from worker.client import Publisher
+from worker.errors import BrokerUnavailable, UsageError
+
+
+class FakePublisher:
+    """Confirms at once, but for the ids that it is told to keep waiting, refuse or fail."""
+
+    def __init__(self, *, slow: str = "", refused: str = "", failing: str = "") -> None:
+        self.published: list[str] = []
+        self._ids = {"slow": slow, "refused": refused, "failing": failing}
+
+    async def publish(self, body: Mapping[str, Any]) -> None:
+        await asyncio.sleep(0)
+        match body["id"]:
+            case one if one == self._ids["slow"]:
+                await asyncio.Event().wait()
+            case one if one == self._ids["refused"]:
+                raise UsageError("to: is none")
+            case one if one == self._ids["failing"]:
+                raise BrokerUnavailable("gone")
+            case one:
+                self.published.append(one)
+
+
+def lines(count: int) -> list[Line]:
+    return [Line(number, {"id": f"r-{number}"}) for number in range(count)]
+
+
+async def sent(publisher: FakePublisher, given: list[Line], skip: int = 0) -> tuple[Sending, list[Line]]:
+    faults: list[Line] = []
+    sending = Sending(iter(given), skip, faults.append)
+    await sending.run(cast("Publisher", publisher), lambda: None)
+    return sending, faults
+
+
+async def test_every_line_is_published_once() -> None:
+    publisher = FakePublisher()
+    sending, faults = await sent(publisher, lines(1000))
+
+    assert sorted(publisher.published) == sorted(f"r-{number}" for number in range(1000))
+    assert (sending.confirmed, sending.faults, faults) == (1000, 0, [])
+
+
+async def test_lines_at_fault_are_told_and_the_others_go_on() -> None:
+    given = lines(10)
+    given[3] = Line(3, fault="is no JSON")
+    sending, faults = await sent(FakePublisher(refused="r-7"), given)
+
+    assert sorted((line.number, line.fault) for line in faults) == [(3, "is no JSON"), (7, "to: is none")]
+    assert (sending.confirmed, sending.faults, sending.resume_at, sending.repeated) == (8, 2, 10, 0)
+
+
+async def test_what_is_skipped_is_not_published_and_counts() -> None:
+    publisher = FakePublisher()
+    sending, _ = await sent(publisher, lines(10), skip=7)
+
+    assert sorted(publisher.published) == ["r-7", "r-8", "r-9"]
+    assert (sending.confirmed, sending.resume_at) == (3, 10)
+
+
+async def test_after_a_failure_one_goes_on_at_the_first_that_was_not_confirmed() -> None:
+    """A request that is still waiting for its confirm counts, though later ones were confirmed."""
+    sending = Sending(iter(lines(5000)), 100, lambda _: None)
+    publisher = FakePublisher(slow="r-150", failing="r-2000")
+    with pytest.raises(BrokerUnavailable, match="gone"):
+        await sending.run(cast("Publisher", publisher), lambda: None)
+
+    assert sending.resume_at == 150
+    begun = {f"r-{number}" for number in range(100, sending.resume_at + sending.repeated)}
+    assert set(publisher.published) < begun
+    assert {f"r-{number}" for number in range(100, 150)} <= set(publisher.published)
+
+
+async def test_only_so_many_wait_for_their_confirm_at_once() -> None:
+    sending = Sending(iter(lines(5000)), 0, lambda _: None)
+
+    class Silent(FakePublisher):
+        async def publish(self, body: Mapping[str, Any]) -> None:
+            self.published.append(body["id"])
+            await asyncio.Event().wait()
+
+    publisher = Silent()
+    running = asyncio.create_task(sending.run(cast("Publisher", publisher), lambda: None))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert len(publisher.published) == sending.repeated == IN_FLIGHT
+    assert (sending.confirmed, sending.resume_at) == (0, 0)

@@ -1,0 +1,108 @@
+"""Commands that only look: ``groups``, ``list`` and ``show``."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from worker.broker.dead_letters import MOST, DeadLetters
+from worker.broker.letter import Letter
+from worker.cli.dlq.letters import Filter, detail, grouped, lines_of, summary
+from worker.cli.dlq.options import ClassArgument, CodeOption, IdsOption, LaneOption, LimitOption
+from worker.cli.dlq.session import tell_unseen, with_letters
+from worker.cli.options import JsonOption
+from worker.cli.output import json_line, json_lines, listing, say
+from worker.errors import WorkerError
+
+#: A number with more digits is no position.
+_LONGEST_POSITION: Final = len(str(MOST))
+_SPARE: Final = ("lane", "attempts", "died")
+
+
+def groups(context: typer.Context, *, limit: LimitOption = 10_000, as_json: JsonOption = False) -> None:
+    """Count the letters by class and code, with what to do about each.
+
+    For example:
+
+        sms-worker dlq groups
+    """
+
+    async def look(letters: DeadLetters) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for error_class, depth in (await letters.groups()).items():
+            rows += grouped(error_class, depth, await letters.scan(error_class, limit) if depth else [])
+        return rows
+
+    rows = with_letters(context, look)
+    if as_json:
+        json_lines(rows)
+    elif rows:
+        columns = ("class", "code", "letters", "oldest", "newest", "remedy")
+        listing("Dead letters", columns, rows, wide=("remedy",), spare=("oldest", "newest"))
+    else:
+        say("There are no dead letters.")
+
+
+def list_letters(
+    context: typer.Context,
+    error_class: ClassArgument,
+    *,
+    ids: IdsOption = None,
+    code: CodeOption = None,
+    from_lane: LaneOption = None,
+    limit: LimitOption = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List the letters of a class, the oldest first. Numbers and texts are not shown.
+
+    For example:
+
+        sms-worker dlq list recipient --code MOBILE_NUMBER_ILLEGAL --limit 1000
+    """
+    chosen = Filter(frozenset(ids or ()), code, from_lane)
+
+    async def look(letters: DeadLetters) -> tuple[int, list[Letter]]:
+        return (await letters.groups())[error_class], await letters.scan(error_class, limit)
+
+    depth, found = with_letters(context, look)
+    rows = [summary(letter) for letter in found if chosen(letter)]
+    if as_json:
+        json_lines(rows)
+    elif rows:
+        columns = ("position", "id", "code", "reason", "lane", "attempts", "died")
+        listing(f"Dead letters: {error_class.value}", columns, rows, wide=("reason",), spare=_SPARE)
+    else:
+        say(f"There are no such letters of class {error_class.value}.")
+    tell_unseen(len(found), depth)
+
+
+def show(
+    context: typer.Context,
+    error_class: ClassArgument,
+    letter: Annotated[str, typer.Argument(help="Position as list shows it, or request id.")],
+    *,
+    body: Annotated[
+        bool, typer.Option("--body", help="Show its publisher's body and headers too: they hold number and text.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one letter whole: reason, remedy, history, headers.
+
+    For example:
+
+        sms-worker dlq show unknown order-17 --body
+    """
+
+    async def look(letters: DeadLetters) -> Letter | None:
+        found = None
+        if letter.isascii() and letter.isdecimal() and len(letter) <= _LONGEST_POSITION and int(letter):
+            found = await letters.show(error_class, int(letter))
+        return found or await letters.show(error_class, letter)
+
+    found = with_letters(context, look)
+    if found is None:
+        raise WorkerError(f"there is no letter {letter} among the {MOST} oldest of class {error_class.value}")
+    shown = detail(found, body=body)
+    if as_json:
+        json_line(shown)
+    else:
+        listing(f"Dead letter {letter}", ("field", "value"), lines_of(shown), wide=("value",))

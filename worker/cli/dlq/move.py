@@ -1,0 +1,130 @@
+"""Commands that take letters out of their queue: ``replay`` and ``discard``. They ask first."""
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from worker.broker.dead_letters import DeadLetters
+from worker.broker.letter import Letter
+from worker.cli import exit_codes
+from worker.cli.dlq.letters import Filter
+from worker.cli.dlq.options import (
+    AllOption,
+    ClassArgument,
+    CodeOption,
+    IdsOption,
+    LaneOption,
+    LimitOption,
+    YesOption,
+)
+from worker.cli.dlq.session import tell_unseen, with_letters
+from worker.cli.output import complain, counted, say
+from worker.core.lane import Lane
+from worker.core.outcome import ErrorClass
+from worker.errors import UsageError
+
+
+def replay(
+    context: typer.Context,
+    error_class: ClassArgument,
+    *,
+    ids: IdsOption = None,
+    code: CodeOption = None,
+    from_lane: LaneOption = None,
+    everything: AllOption = False,
+    to_lane: Annotated[Lane | None, typer.Option(help="Publish to this lane, whatever they came from.")] = None,
+    limit: LimitOption = 1000,
+    yes: YesOption = False,
+) -> None:
+    """Bring letters back to their lane with fresh counters; their history stays.
+
+    Each is published and confirmed before it leaves the dead-letter queue. Check letters of class unknown first: they
+    may have been sent.
+
+    For example:
+
+        sms-worker dlq replay unknown --id order-17 --id order-18
+        sms-worker dlq replay limited --all
+    """
+    chosen = _chosen(ids, code, from_lane, everything=everything)
+    if not yes:
+        _ask(context, "Replay", error_class, chosen, limit)
+
+    async def move(letters: DeadLetters) -> Sequence[Letter]:
+        return await letters.replay(error_class, chosen, limit=limit, lane=to_lane)
+
+    _move(context, move, "replayed", error_class, chosen, limit)
+
+
+def discard(
+    context: typer.Context,
+    error_class: ClassArgument,
+    *,
+    ids: IdsOption = None,
+    code: CodeOption = None,
+    from_lane: LaneOption = None,
+    everything: AllOption = False,
+    limit: LimitOption = 1000,
+    yes: YesOption = False,
+) -> None:
+    """Throw letters away for good.
+
+    For example:
+
+        sms-worker dlq discard expired --from-lane otp
+    """
+    chosen = _chosen(ids, code, from_lane, everything=everything)
+    if not yes:
+        _ask(context, "Discard for good", error_class, chosen, limit)
+
+    async def move(letters: DeadLetters) -> Sequence[Letter]:
+        return await letters.discard(error_class, chosen, limit=limit)
+
+    _move(context, move, "discarded", error_class, chosen, limit)
+
+
+def _chosen(ids: list[str] | None, code: str | None, lane: Lane | None, *, everything: bool) -> Filter:
+    chosen = Filter(frozenset(ids or ()), code, lane)
+    if chosen.is_open != everything:
+        raise UsageError("choose letters with --id, --code or --from-lane, or say --all")
+    return chosen
+
+
+def _ask(context: typer.Context, what: str, error_class: ErrorClass, chosen: Filter, limit: int) -> None:
+    found = with_letters(context, lambda letters: letters.scan(error_class, limit))
+    count = sum(map(chosen, found))
+    if not count:
+        return  # there is nothing to agree to, and what follows says so
+    question = f"{what} {count} of {counted(len(found), 'letter')} of class {error_class.value} that were looked at?"
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise UsageError("there is nobody to ask: say --yes") from None
+    if not agreed:
+        complain("nothing was changed")
+        raise typer.Exit(exit_codes.FAILED)
+
+
+def _move(
+    context: typer.Context,
+    move: Callable[[DeadLetters], Awaitable[Sequence[Letter]]],
+    done: str,
+    error_class: ErrorClass,
+    chosen: Filter,
+    limit: int,
+) -> None:
+    async def act(letters: DeadLetters) -> tuple[int, Sequence[Letter]]:
+        return (await letters.groups())[error_class], await move(letters)
+
+    depth, moved = with_letters(context, act)
+    say(f"{done} {counted(len(moved), 'letter')} of class {error_class.value}")
+    tell_unseen(min(limit, depth), depth)
+    missed = chosen.missed(moved)
+    if missed:
+        complain(f"no letter was found of: {', '.join(missed)}")
+    if missed or not (moved or chosen.is_open):
+        raise typer.Exit(exit_codes.FAILED)

@@ -1,0 +1,34 @@
+"""What every command about dead letters does: connect, act, and say when it did not look at all of them."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import typer
+
+from worker.broker.dead_letters import DeadLetters, open_dead_letters
+from worker.cli.context import Context
+from worker.cli.interrupt import complete
+from worker.cli.output import complain
+from worker.cli.quiet import Quiet
+from worker.terms import topology_of
+
+T = TypeVar("T")
+
+
+def with_letters(context: typer.Context, act: Callable[[DeadLetters], Awaitable[T]]) -> T:
+    """Let *act* see the dead letters of the configured namespace; raises BrokerUnavailable, and what *act* raises."""
+    settings = Context.of(context).settings()
+
+    async def connect() -> T:
+        topology = topology_of(settings)
+        async with open_dead_letters(settings.broker, topology, Quiet(), now=lambda: datetime.now(UTC)) as letters:
+            return await act(letters)
+
+    return complete(connect())
+
+
+def tell_unseen(seen: int, depth: int) -> None:
+    """Say so when only *seen* of *depth* letters were looked at."""
+    if seen < depth:
+        complain(f"only the oldest {seen} of {depth} letters were looked at; see more with --limit")
