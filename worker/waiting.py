@@ -17,7 +17,7 @@ class Waiting:
     """A request that waits for its slot."""
 
     request: Request
-    #: Event loop time at which it began to wait.
+    #: When it began to wait (monotonic clock).
     since: float
     outcome: "asyncio.Future[Outcome]"
     #: False when its delivery was lost and comes again: then a call would be one too many.
@@ -40,7 +40,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A turn to call, due at *due* (event loop time)."""
+    """A turn to call, due at *due* (monotonic clock)."""
 
     operation: Operation
     lane: Lane

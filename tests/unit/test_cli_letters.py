@@ -1,45 +1,17 @@
 """Which dead letters are chosen, and what is shown of one."""
 
 import base64
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 
-from worker.broker.letter import Letter
+from tests.letters import DIED, LETTER, NUMBER, make_letter
 from worker.cli.dlq.letters import Filter, detail, grouped, lines_of, summary
 from worker.cli.output import dumped
-from worker.core.history import Entry, History
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass
-
-DIED = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-NUMBER = "85251234567"
-LETTER = Letter(
-    error_class=ErrorClass.UNKNOWN,
-    position=7,
-    request_id="r-1",
-    code="local.timeout",
-    reason="No answer came in time.",
-    remedy="Look first.",
-    died=DIED,
-    lane=Lane.NOTIFY,
-    history=History(published=DIED, first_tried=DIED, attempts=2, entries=(Entry(DIED, "local.timeout", "unknown"),)),
-    deliveries=3,
-    routing_key="unknown",
-    body=orjson.dumps({"id": "r-1", "to": NUMBER, "text": "Your code is 4711"}),
-    headers={"x-sms-code": "local.timeout", "x-sms-history": "[]", "phone": NUMBER, "x-delivery-count": 3},
-    type="sms.request.v1",
-    content_type="application/json",
-    content_encoding=None,
-    timestamp=DIED,
-)
-
-
-def make_letter(**changes: Any) -> Letter:
-    return replace(LETTER, **changes)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from worker.core.decode import Request
 from worker.core.history import History
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Fault, Outcome, Reply, Unserved
-from worker.core.quota import Admission, Admitted, Operation, Quota, Slots
+from worker.core.quota import Admission, Admitted, Operation, Quota, Slots, Turn
 from worker.core.request import SmsRequest
 from worker.dispatch import Dispatch
 from worker.errors import LimiterUnavailable
@@ -128,6 +129,52 @@ async def test_a_slot_that_comes_late_is_burnt_and_the_request_is_sent_in_the_ne
         assert isinstance(outcome, Accepted)
         assert len(rig.events.named("slot.burnt")) == 1
         assert len(rig.limiter.asked) == 2
+
+
+async def test_a_request_is_admitted_before_its_slot_is_due_and_called_no_sooner_than_that() -> None:
+    async with running(Rig(rate=10)) as rig:
+        rig.limiter.grants = [Slots((0.05,))]
+        began = monotonic()
+        (sending,) = rig.send(request("a"))
+        await turns(lambda: bool(rig.limiter.admitted))
+        assert rig.provider.sent == []
+        await turns(lambda: bool(rig.provider.sent))
+
+        assert monotonic() - began >= 0.05
+        assert isinstance(await sending, Accepted)
+
+
+async def test_a_lane_whose_slot_went_to_a_more_urgent_one_books_another() -> None:
+    async with running(Rig(rate=10)) as rig:
+        rig.limiter.open.clear()
+        rig.provider.open.clear()
+        rig.limiter.grants = [Slots((0.05,)), Turn(60)]
+        sending = rig.send(request("m", Lane.MARKETING))
+        await turns(lambda: len(rig.limiter.asked) == 1)
+        sending += rig.send(request("o", Lane.OTP))
+        await turns(lambda: len(rig.limiter.asked) == 2)
+        rig.limiter.open.set()
+        await turns(lambda: sorted(rig.provider.sent_ids) == ["m", "o"])
+
+        rig.provider.open.set()
+        await asyncio.gather(*sending)
+
+
+async def test_a_lane_that_gets_no_slot_keeps_no_other_from_asking() -> None:
+    async with running(Rig(concurrency=1)) as rig:
+        rig.limiter.open.clear()
+        rig.limiter.grants = [Turn(60)]
+        (left,) = rig.send(request("m", Lane.MARKETING))
+        await turns(lambda: len(rig.limiter.asked) == 1)
+        (sending,) = rig.send(request("o", Lane.OTP))
+        await turns(lambda: rig.dispatch.waiting()[Lane.OTP] == 1)
+        rig.limiter.open.set()
+        async with asyncio.timeout(5):
+            outcome = await sending
+        left.cancel()
+
+        assert isinstance(outcome, Accepted)
+        assert rig.provider.sent_ids == ["o"]
 
 
 async def test_nothing_is_called_while_the_limiter_is_away_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

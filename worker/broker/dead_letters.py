@@ -1,8 +1,9 @@
 """Looks into the dead-letter queues, and brings letters back or throws them away, while workers run.
 
-Looking is consuming without settling and then closing the channel, which returns everything in its order. Fetching one
-by one (basic.get) and giving back would change the order of a quorum queue. Each look raises the letters' delivery
-count by one; the queues' delivery limit is out of reach.
+Looking is consuming without settling and then closing the channel, which returns everything in its order, but behind
+what was returned before. So every look takes the whole queue, even when few letters are wanted: a look at the first
+three would put them last. Each look raises the letters' delivery count by one; the queues' delivery limit is out of
+reach.
 """
 
 import asyncio
@@ -29,7 +30,8 @@ from worker.errors import BrokerUnavailable, UsageError
 from worker.ports import Events
 from worker.settings import BrokerSettings
 
-#: Letters of one look: RabbitMQ 3.10 returned 50,000 in order, 100,000 no longer. All of them are held in memory.
+#: Letters of one look: RabbitMQ 3.10 returned 50,000 in order, 100,000 no longer; of a longer queue the first so many
+#: come back behind the others. Those that are wanted are held in memory.
 MOST: Final = 50_000
 #: Publishes of a replay that wait for their confirm at the same time.
 _AT_ONCE: Final = 200
@@ -148,12 +150,13 @@ class DeadLetters:
             raise UsageError(f"between 1 and {MOST} letters can be looked at in one go")
         channel = await open_channel(self._connection)
         depth = await self._depth(channel, error_class)
-        look = _Look(channel, error_class, self._topology, min(depth, limit))
+        look = _Look(channel, error_class, self._topology, held=min(depth, MOST), wanted=min(depth, limit))
         await look.begin()
         try:
             yield look
             await self._depth(channel, error_class)  # answered after what was let go, so the broker has heard of that
         finally:
+            await look.wait_whole()
             with translated("closing"):
                 await channel.close()
             await self._until_back(error_class, depth - look.gone)
@@ -170,25 +173,46 @@ class DeadLetters:
 
 
 class _Look:
-    """One look into one queue: letters as they come, none settled unless it is let go."""
+    """One look into one queue: *held* letters come and none is settled unless it is let go; *wanted* are given out."""
 
-    def __init__(self, channel: Channel, error_class: ErrorClass, topology: Topology, bound: int) -> None:
+    def __init__(
+        self, channel: Channel, error_class: ErrorClass, topology: Topology, *, held: int, wanted: int
+    ) -> None:
         self._channel = channel
         self._error_class = error_class
         self._topology = topology
-        self._bound = bound
+        self._held = held
+        self._bound = wanted
+        self._came = 0
+        self._moved = asyncio.Event()
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         self._answers = Answers()
         #: Letters that were let go.
         self.gone = 0
 
     async def begin(self) -> None:
-        if not self._bound:
+        if not self._held:
             return
         queue = self._topology.dead_queue(self._error_class)
         with translated(f"looking into {queue}"):
-            await self._channel.basic_qos(prefetch_count=self._bound)
-            await self._channel.basic_consume(queue, self._arrived.put)
+            await self._channel.basic_qos(prefetch_count=self._held)
+            await self._channel.basic_consume(queue, self._take)
+
+    async def wait_whole(self) -> None:
+        """Return when every letter came, so that all go back together; or when no more come."""
+        while self._came < self._held and not self._channel.is_closed:
+            self._moved.clear()
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await self._moved.wait()
+            except TimeoutError:
+                return
+
+    async def _take(self, message: DeliveredMessage) -> None:
+        self._came += 1
+        self._moved.set()
+        if self._came <= self._bound:
+            self._arrived.put_nowait(message)
 
     async def __aiter__(self) -> AsyncIterator[Letter]:
         for position in range(1, self._bound + 1):

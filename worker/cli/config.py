@@ -52,8 +52,10 @@ def contract(
 ) -> None:
     """Write what publishers need to know: a JSON Schema of requests and an AsyncAPI document.
 
-    Names are those of the configured namespace. The files in a checkout are written so, with the default namespace,
-    after a change of the request:
+    Names are those of the configured namespace. With the default one they are the files of a checkout, which are
+    renewed so after a change.
+
+    For example:
 
         sms-worker config contract --output config
     """

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -30,7 +29,6 @@ class Context:
             raise UsageError("commands run under sms-worker only")
         return found
 
-    @cache  # noqa: B019 - one context lives as long as the process
     def settings(self) -> Settings:
         """The configuration; raises SettingsError with every fault in it."""
         return load([(str(path), _text(path)) for path in self.files], os.environ, dict(self.flags))
@@ -51,4 +49,5 @@ def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {path}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"--config {path}: {reason}") from error

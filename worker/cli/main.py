@@ -89,7 +89,7 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     logging.getLogger().addHandler(logging.NullHandler())  # what libraries have to say comes as our own sentence
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="sms-worker")
     except TyperException as error:
         code = _wrong_usage(error)
     except typer.Abort:
@@ -105,7 +105,8 @@ def main() -> None:
 
 def _wrong_usage(error: TyperException) -> int:
     """Say what the command line has wrong; without a text its help was shown, because it was empty."""
-    if sentence := error.format_message().replace("Value error, ", "").rstrip("."):
+    sentence = error.format_message().partition(" Choose from:")[0].replace("Value error, ", "").rstrip(".")
+    if sentence:
         place = getattr(getattr(error, "ctx", None), "command_path", "sms-worker")
         complain(f"{sentence}; see: {place} --help")
     return exit_codes.USAGE

@@ -1,0 +1,74 @@
+"""What status tells of what RabbitMQ and Redis told, or did not."""
+
+from typing import Any
+
+import pytest
+
+from worker.broker.depths import Depth
+from worker.cli.status import Found, told
+from worker.configuration import load
+from worker.core.lane import Lane
+from worker.core.quota import Hold, Operation
+from worker.limiter.ring import CELLS, rate_per_s
+from worker.settings import Settings
+
+SETTINGS = load([], {}, {"quota.send_message_to_globe": 100, "quota.send_message_with_template": 0})
+LANES = {Lane.OTP: Depth(0, 2), Lane.NOTIFY: Depth(95, 2), Lane.MARKETING: Depth(500, 0)}
+GRANTED = {Operation.GLOBE: 10.0}
+
+
+def etas(found: Found, settings: Settings = SETTINGS) -> list[Any]:
+    return [row["eta_s"] for row in told(found, settings)["lanes"]]
+
+
+def test_lanes_tell_what_waits_who_serves_and_when_it_ends() -> None:
+    rows = told(Found(LANES, {}, GRANTED), SETTINGS)["lanes"]
+
+    assert [(row["lane"], row["waiting"], row["workers"]) for row in rows] == [
+        ("otp", 0, 2),
+        ("notify", 95, 2),
+        ("marketing", 500, 0),
+    ]
+    assert [row["eta_s"] for row in rows] == [None, pytest.approx(9.5), None], "nobody serves marketing"
+
+
+def test_a_held_account_has_no_estimate() -> None:
+    found = Found(LANES, {}, GRANTED, Hold("AMOUNT_NOT_ENOUGH", 60, 5, 2))
+
+    assert etas(found) == [None, None, None]
+    assert told(found, SETTINGS)["account"] == "held"
+
+
+def test_without_redis_the_rate_the_estimate_and_the_hold_are_unknown() -> None:
+    status = told(Found(LANES, {"sms.done": Depth(3, 0)}, faults=["Redis cannot be reached"]), SETTINGS)
+
+    assert status["account"] == "unknown"
+    assert [row["granted_per_s"] for row in status["quota"]] == [None, None]
+    assert [row["eta_s"] for row in status["lanes"]] == [None, None, None]
+    assert status["queues"] == {"sms.done": 3}
+
+
+def test_without_rabbitmq_the_rate_and_the_hold_are_told() -> None:
+    status = told(Found(granted=GRANTED, faults=["RabbitMQ cannot be reached"]), SETTINGS)
+
+    assert (status["lanes"], status["queues"], status["account"]) == (None, None, "not held")
+    assert status["quota"] == [
+        {"operation": "SendMessageToGlobe", "quota_per_s": 100, "granted_per_s": 10.0},
+        {"operation": "SendMessageWithTemplate", "quota_per_s": None, "granted_per_s": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("slots", "rate"),
+    [
+        ([], 0.0),
+        (range(100_000, 10_000_001, 100_000), 10.0),
+        (range(9_000_000, 10_000_000, 100_000), 2.0),
+        (range(10_000_001, 11_000_000, 100_000), 0.0),
+        # Two seconds of 2,048 a second fill the ring: an older second has left it.
+        (range(8_000_000, 10_000_000, 2_000_000 // CELLS), pytest.approx(2048, rel=0.01)),
+    ],
+    ids=["never", "steady", "began a second ago", "only booked", "more than the ring holds"],
+)
+def test_the_rate_is_that_of_the_last_seconds(slots: Any, rate: Any) -> None:
+    assert rate_per_s(list(slots)[-CELLS:], 10_000_000) == rate
