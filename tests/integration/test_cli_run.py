@@ -125,7 +125,7 @@ async def test_a_part_that_fails_ends_the_worker_and_what_is_in_hand_is_finished
     async def fail() -> None:
         raise LookupError("a bug")
 
-    with pytest.raises(LookupError, match="a bug"):
+    with pytest.raises(LookupError, match="a bug"):  # noqa: PT012 - it is raised when the worker has left
         async with running_system(amqp_url, redis_url) as system:
             system.sandbox.switch(latency_s=0.8)
             await system.publish("notify", make_fields(Lane.NOTIFY, id="r-1"))
