@@ -21,7 +21,8 @@ LONGEST_SCHEDULE: Final = timedelta(days=31)
 #: A fault's sentence is cut here, so that a hostile body cannot fill the headers of its dead letter.
 LONGEST_REASON: Final = 1_000
 _MOST_FAULTS: Final = 8
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: A second late: headers keep milliseconds, and what they round down must not fall out of the allowed again.
+_EPOCH: Final = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _sane(timestamp: datetime | None, now: datetime) -> datetime | None:
     if timestamp is None:
         return None
     aware = timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
-    return aware if _EPOCH < aware <= now else None
+    return aware if _EPOCH <= aware <= now else None
 
 
 def _later(instant: datetime, lifetime: timedelta) -> datetime:
