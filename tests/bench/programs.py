@@ -37,6 +37,27 @@ class Cpu(NamedTuple):
         return Cpu(self.user - before.user, self.system - before.system)
 
 
+class Machine:
+    """How much of the machine programs that are no part of a measurement take meanwhile."""
+
+    def __init__(self, *ours: int) -> None:
+        """Begin; *ours* are the processes that are measured, besides this one and the servers."""
+        self._ours = (*ours, os.getpid(), *servers().values())
+        self._began = self._look()
+
+    def others(self) -> float:
+        """Their part of the time of all cores since the beginning."""
+        busy, ours, whole = (now - then for now, then in zip(self._look(), self._began, strict=True))
+        return max(busy - ours, 0.0) / whole
+
+    def _look(self) -> tuple[float, float, float]:
+        """Seconds of all cores: busy, in our processes, and altogether."""
+        fields = Path("/proc/stat").read_text("ascii").partition("\n")[0].split()[1:9]
+        ticks = [int(field) / _TICKS for field in fields]
+        idle = ticks[3] + ticks[4]
+        return sum(ticks) - idle, sum(Cpu.of(pid).both for pid in self._ours), sum(ticks)
+
+
 @dataclass(frozen=True)
 class Program:
     """A process that was started here."""

@@ -11,7 +11,7 @@ from typing import Final
 from rich.table import Table
 
 from tests.bench.bed import AMQP_URL, Bed
-from tests.bench.programs import Cpu, Program, program, servers
+from tests.bench.programs import Cpu, Machine, Program, program, servers
 from worker.core.lane import Lane
 from worker.settings import Settings
 
@@ -19,6 +19,9 @@ from worker.settings import Settings
 _LOOK_S: Final = 0.02
 #: Without a new outcome for so long, it will not come. Seconds.
 _STUCK_S: Final = 30
+
+#: Values up to this are shown with two digits more.
+_COARSE: Final = 10
 
 Start = Callable[[], AbstractAsyncContextManager[Program]]
 
@@ -34,10 +37,17 @@ class Run:
     cpu: Cpu
     #: Of the others meanwhile, by name.
     others: dict[str, float]
+    #: Part of the machine that programs of somebody else took.
+    foreign: float
 
     @property
     def rate(self) -> float:
         return self.messages / self.seconds
+
+    @property
+    def relative(self) -> float:
+        """The cost over what the sandbox spent on the same calls: a machine that is busy slows both."""
+        return self.cpu.both / self.others["sandbox"]
 
     @property
     def cost_us(self) -> float:
@@ -70,7 +80,7 @@ async def _watched(bed: Bed, running: Program, messages: int) -> Run:
         running.cpu()  # raises when it has ended
         await asyncio.sleep(_LOOK_S / 2)
     before = cpu = running.cpu()
-    others = {name: Cpu.of(pid) for name, pid in pids.items()}
+    machine, others = Machine(running.pid, bed.sandbox.pid), {name: Cpu.of(pid) for name, pid in pids.items()}
     began = moved = time.monotonic()
     done = 0
     while done < messages:
@@ -81,7 +91,7 @@ async def _watched(bed: Bed, running: Program, messages: int) -> Run:
         elif now - moved > _STUCK_S:
             raise RuntimeError(f"stuck at {done} of {messages} outcomes")
     after = {name: Cpu.of(pid).since(others[name]).both for name, pid in pids.items()}
-    return Run(messages, moved - began, cpu.since(before), after)
+    return Run(messages, moved - began, cpu.since(before), after, machine.others())
 
 
 async def compare(bed: Bed, messages: int, rounds: int, told: Callable[[str], None]) -> dict[str, list[Run]]:
@@ -91,7 +101,10 @@ async def compare(bed: Bed, messages: int, rounds: int, told: Callable[[str], No
         for name, start in starts(bed).items():
             run = await measured(bed, start, messages)
             runs[name].append(run)
-            told(f"round {number + 1}  {name:8} {run.rate:7.0f}/s  {run.cost_us:6.0f} us of CPU per message")
+            told(
+                f"round {number + 1}  {name:8} {run.rate:7.0f}/s  "
+                f"{run.cost_us:6.0f} us of CPU per message, {run.relative:.2f} x sandbox's"
+            )
     return runs
 
 
@@ -99,16 +112,21 @@ def table(runs: dict[str, list[Run]]) -> Table:
     """Medians, and the worker's over the minimal loop's."""
     some = next(iter(runs.values()))
     others = list(some[0].others)
-    columns = ("messages/s", "CPU us/message", "of it kernel", *(f"{name} us" for name in others))
+    columns = ("messages/s", "CPU us/message", "of it kernel", "x sandbox's", *(f"{name} us" for name in others))
     shown = Table(title=f"Throughput: {some[0].messages} messages, one process, medians of {len(some)} runs")
     for column in ("", *columns):
         shown.add_column(column, justify="right" if column else "left")
     medians = {name: _medians(of, others) for name, of in runs.items()}
     for name, values in medians.items():
-        shown.add_row(name, *(f"{value:.0f}" for value in values))
-    ratios = [ours / theirs for ours, theirs in zip(medians["worker"], medians["minimal"], strict=True) if theirs]
-    shown.add_row("ratio", *(f"{ratio:.2f}" for ratio in ratios))
-    shown.caption = "The sandbox's account equals the number of messages exactly, in every run."
+        shown.add_row(name, *(f"{value:.0f}" if value > _COARSE else f"{value:.2f}" for value in values))
+    pairs = zip(medians["worker"], medians["minimal"], strict=True)
+    shown.add_row("ratio", *(f"{ours / theirs:.2f}" if theirs > 1 else "" for ours, theirs in pairs))
+    foreign = max(run.foreign for of in runs.values() for run in of)
+    shown.caption = (
+        "In every run the sandbox's account equals the number of messages exactly. x sandbox's: CPU over the\n"
+        "sandbox's for the same calls, which a busy machine changes least; other programs took up to "
+        f"{foreign:.0%} of this one."
+    )
     return shown
 
 
@@ -117,5 +135,6 @@ def _medians(runs: Sequence[Run], others: Sequence[str]) -> list[float]:
         median(run.rate for run in runs),
         median(run.cost_us for run in runs),
         median(run.cpu.system / run.messages * 1e6 for run in runs),
+        median(run.relative for run in runs),
         *(median(run.others[name] / run.messages * 1e6 for run in runs) for name in others),
     ]
