@@ -20,7 +20,8 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from worker.errors import SettingsError
-from worker.settings import Section, Settings, written
+from worker.setting_types import Section, written
+from worker.settings import Settings
 
 #: Two underscores: Kubernetes sets SMS_WORKER_SERVICE_HOST and the like for a service called sms-worker.
 PREFIX: Final = "SMS_WORKER__"

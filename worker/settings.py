@@ -5,105 +5,20 @@ with ``_FILE``: the value is read from that file), then flags. All faults are re
 section, nobody gets all of it.
 """
 
-import re
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass, Period
-
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a number and a unit, one of ms, s, m, h, d: for example 30s")
-    try:
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    except OverflowError:
-        raise ValueError("is longer than any length of time that can be reckoned with") from None
-
-
-def written(duration: timedelta) -> str:
-    """*duration* as it is written in the configuration, in the largest unit that divides it.
-
-    >>> written(timedelta(seconds=90))
-    '90s'
-    """
-    for unit, seconds in reversed(_UNITS.items()):
-        if duration and not duration % timedelta(seconds=seconds):
-            return f"{duration // timedelta(seconds=seconds)}{unit}"
-    return f"{duration / timedelta(milliseconds=1):.3f}ms" if duration else "0s"
-
-
-def _url(*schemes: str) -> AfterValidator:
-    """The sentence does not quote the value: it may hold a password."""
-
-    def check(value: SecretStr) -> SecretStr:
-        scheme, _, rest = value.get_secret_value().partition("://")
-        if scheme not in schemes or not rest:
-            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        try:
-            _ = urlsplit(value.get_secret_value()).port
-        except ValueError:
-            raise ValueError(
-                "has no host and port that can be read; a user or password with / : @ is %-encoded"
-            ) from None
-        return value
-
-    return AfterValidator(check)
-
-
-def _matches(pattern: str, sentence: str) -> AfterValidator:
-    """A sentence says what is allowed better than a pattern does."""
-
-    def check(value: str) -> str:
-        if re.fullmatch(pattern, value) is None:
-            raise ValueError(sentence)
-        return value
-
-    return AfterValidator(check)
-
-
-def _period(value: Any) -> Any:
-    if isinstance(value, Period):
-        return value
-    if isinstance(value, str) and value in set(Period):
-        return Period(value)
-    length = _duration(value) if isinstance(value, timedelta) or _DURATION.fullmatch(str(value)) else timedelta(0)
-    if length <= timedelta(0):
-        raise ValueError("must be day, month, or a number above zero and a unit, one of ms, s, m, h, d: for example 1h")
-    return length
-
-
-#: The first part of every name on a server.
-Namespace = Annotated[
-    str, _matches(r"[a-z][a-z0-9-]{0,31}", "must be up to 32 of a-z, 0-9 and -, beginning with a letter")
-]
-#: A whole number; true and 1.0 are none.
-Whole = Annotated[int, Field(strict=True)]
-#: A length of time, written as a number and a unit.
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+from worker.setting_types import Duration, Namespace, PositiveDuration, Section, Whole, address, matches, period
 
 
 class BrokerSettings(Section):
     """RabbitMQ."""
 
-    url: Annotated[SecretStr, _url("amqp", "amqps")] = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    url: Annotated[SecretStr, address("amqp", "amqps")] = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     namespace: Namespace = "sms"
     heartbeat: PositiveDuration = timedelta(seconds=10)
     connect_timeout: PositiveDuration = timedelta(seconds=10)
@@ -115,7 +30,7 @@ class BrokerSettings(Section):
 class RedisSettings(Section):
     """Redis."""
 
-    url: Annotated[SecretStr, _url("redis", "rediss", "unix")] = SecretStr("redis://127.0.0.1:6379/0")
+    url: Annotated[SecretStr, address("redis", "rediss", "unix")] = SecretStr("redis://127.0.0.1:6379/0")
     namespace: Namespace = "sms"
     timeout: PositiveDuration = timedelta(milliseconds=500)
     connect_timeout: PositiveDuration = timedelta(seconds=1)
@@ -125,7 +40,7 @@ class ProviderSettings(Section):
     """The provider's API."""
 
     endpoint: Annotated[
-        str, _matches(r"https?://[^/\s@]+/?", "must be https:// or http:// and a host, with neither user nor path")
+        str, matches(r"https?://[^/\s@]+/?", "must be https:// or http:// and a host, with neither user nor path")
     ] = "https://dysmsapi.ap-southeast-1.aliyuncs.com"
     connect_timeout: PositiveDuration = timedelta(seconds=3)
     read_timeout: PositiveDuration = timedelta(seconds=10)
@@ -185,7 +100,7 @@ class WindowSettings(Section):
     """At most *limit* messages to one recipient in *period*."""
 
     limit: Annotated[Whole, Field(ge=1, le=1000)]
-    period: Annotated[Period | timedelta, BeforeValidator(_period)]
+    period: Annotated[Period | timedelta, BeforeValidator(period)]
     lanes: Annotated[tuple[Lane, ...], Field(min_length=1)] = tuple(Lane)
 
 
@@ -194,7 +109,7 @@ class CapSettings(Section):
 
     limit: Annotated[Whole, Field(ge=1)]
     period: Period
-    prefix: Annotated[str, _matches(r"[0-9]{0,15}", "must be digits: the beginning of the numbers, as 852")] = ""
+    prefix: Annotated[str, matches(r"[0-9]{0,15}", "must be digits: the beginning of the numbers, as 852")] = ""
 
 
 class LimitsSettings(Section):
@@ -276,7 +191,7 @@ class LogSettings(Section):
 class SentrySettings(Section):
     """Sentry."""
 
-    dsn: Annotated[SecretStr, _url("https", "http")] | None = None
+    dsn: Annotated[SecretStr, address("https", "http")] | None = None
     environment: str = "production"
 
 

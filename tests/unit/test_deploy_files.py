@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 
 from worker.cli import exit_codes
 from worker.configuration import load
-from worker.settings import Duration, Section, Settings
+from worker.setting_types import Duration, Section
+from worker.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"

@@ -23,7 +23,8 @@ from worker.core.outcome import DEAD_CLASSES, Accepted, ErrorClass
 from worker.core.request import SmsRequest
 from worker.core.topology import Topology
 from worker.sandbox.magic import TABLE as MAGIC
-from worker.settings import Section, Settings
+from worker.setting_types import Section
+from worker.settings import Settings
 from worker.telemetry.events import EVENTS
 from worker.telemetry.gauges import Gauges, Snapshot
 from worker.telemetry.metrics import METRICS

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from worker.configuration import load, shown
 from worker.core.outcome import ErrorClass, Period
 from worker.errors import SettingsError
-from worker.settings import Section, Settings, WindowSettings, written
+from worker.setting_types import Section, written
+from worker.settings import Settings, WindowSettings
 
 CONFIG = Path(__file__).parents[2] / "config"
 SECRET = "tops3cret"

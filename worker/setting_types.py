@@ -1,0 +1,95 @@
+"""What a value of the configuration may be: lengths of time, addresses, names; each refusal is a sentence."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from worker.core.outcome import Period
+
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a number and a unit, one of ms, s, m, h, d: for example 30s")
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError("is longer than any length of time that can be reckoned with") from None
+
+
+def written(duration: timedelta) -> str:
+    """*duration* as it is written in the configuration, in the largest unit that divides it.
+
+    >>> written(timedelta(seconds=90))
+    '90s'
+    """
+    for unit, seconds in reversed(_UNITS.items()):
+        if duration and not duration % timedelta(seconds=seconds):
+            return f"{duration // timedelta(seconds=seconds)}{unit}"
+    return f"{duration / timedelta(milliseconds=1):.3f}ms" if duration else "0s"
+
+
+def address(*schemes: str) -> AfterValidator:
+    """A check that a URL has one of *schemes* and a place; it never quotes the value, which may hold a password."""
+
+    def check(value: SecretStr) -> SecretStr:
+        scheme, _, rest = value.get_secret_value().partition("://")
+        if scheme not in schemes or not rest:
+            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        try:
+            _ = urlsplit(value.get_secret_value()).port
+        except ValueError:
+            raise ValueError(
+                "has no host and port that can be read; a user or password with / : @ is %-encoded"
+            ) from None
+        return value
+
+    return AfterValidator(check)
+
+
+def matches(pattern: str, sentence: str) -> AfterValidator:
+    """A check that a text matches *pattern* as a whole: *sentence* says what is allowed better than a pattern does."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(sentence)
+        return value
+
+    return AfterValidator(check)
+
+
+def period(value: Any) -> Any:
+    """Read a calendar period or a length of time."""
+    if isinstance(value, Period):
+        return value
+    if isinstance(value, str) and value in set(Period):
+        return Period(value)
+    length = _duration(value) if isinstance(value, timedelta) or _DURATION.fullmatch(str(value)) else timedelta(0)
+    if length <= timedelta(0):
+        raise ValueError("must be day, month, or a number above zero and a unit, one of ms, s, m, h, d: for example 1h")
+    return length
+
+
+#: The first part of every name on a server.
+Namespace = Annotated[
+    str, matches(r"[a-z][a-z0-9-]{0,31}", "must be up to 32 of a-z, 0-9 and -, beginning with a letter")
+]
+#: A whole number; true and 1.0 are none.
+Whole = Annotated[int, Field(strict=True)]
+#: A length of time, written as a number and a unit.
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
