@@ -9,7 +9,8 @@ from typing import Any
 from worker.core.decode import RawMessage, Request
 from worker.core.envelope import Outgoing
 from worker.core.lane import Lane
-from worker.core.outcome import Fault, Reply
+from worker.core.ledger import Busy, Doubtful
+from worker.core.outcome import Answer, Fault, Reply, Sent
 from worker.core.quota import Admission, Admitted, Grant, Hold, Operation, Slots
 from worker.errors import LimiterUnavailable
 
@@ -51,7 +52,13 @@ class FakeLimiter:
     admissions: list[Admission | LimiterUnavailable] = field(default_factory=list)
     asked: list[tuple[Operation, Lane, int]] = field(default_factory=list)
     admitted: list[Request] = field(default_factory=list)
-    refunded: list[Admitted] = field(default_factory=list)
+    #: What was told of each claim: the acceptance, the code of an unknown call, or None.
+    recorded: list[tuple[Request, Answer | str | None]] = field(default_factory=list)
+    #: What the ledger knows of a request id besides.
+    known: dict[str, Sent | Busy | Doubtful] = field(default_factory=dict)
+    #: Whether telling fails.
+    forgetful: bool = False
+    tokens: list[str] = field(default_factory=list)
     taught: list[tuple[str, Any]] = field(default_factory=list)
     #: Cleared, nothing is granted until it is set.
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,15 +74,33 @@ class FakeLimiter:
             raise answer
         return answer
 
-    async def admit(self, request: Request) -> Admission:
+    async def admit(self, request: Request, token: str) -> Admission:
         self.admitted.append(request)
-        answer = self.admissions.pop(0) if self.admissions else Admitted(request.sms.id)
+        self.tokens.append(token)
+        answer = self.admissions.pop(0) if self.admissions else self.known.get(request.sms.id, Admitted(request))
         if isinstance(answer, LimiterUnavailable):
             raise answer
         return answer
 
-    async def refund(self, admitted: Admitted) -> None:
-        self.refunded.append(admitted)
+    async def recall(self, request: Request) -> Sent | Busy | Doubtful | None:
+        if self.forgetful:
+            raise LimiterUnavailable("gone")
+        return self.known.get(request.sms.id)
+
+    async def record(self, admitted: Admitted, news: Answer | str | None) -> int:
+        if self.forgetful:
+            raise LimiterUnavailable("gone")
+        assert isinstance(admitted.claim, Request)
+        self.recorded.append((admitted.claim, news))
+        return admitted.claim.history.unknowns + isinstance(news, str)
+
+    async def close(self, number: str, code: str, length: timedelta) -> None:
+        self.taught.append(("close", (number, code, length)))
+
+    @property
+    def given_back(self) -> list[str]:
+        """Ids of the requests that were certainly not accepted."""
+        return [request.sms.id for request, news in self.recorded if news is None]
 
     async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
         self.taught.append(("throttled", (operation, retry_after_s)))

@@ -2,17 +2,21 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from pydantic import SecretStr
 
 from tests.fakes import RecordingEvents
+from worker.core.decode import Request
 from worker.core.lane import Lane
-from worker.core.quota import Cap, Operation, Quota, Window
+from worker.core.quota import Admission, Cap, Operation, Quota, Window
 from worker.limiter.limiter import RedisLimiter, redis_time
 from worker.settings import HoldSettings, RedisSettings
 
 GLOBE = Operation.GLOBE
+LEASE = timedelta(seconds=18)
 #: Longer than any limiter stays silent after it found an empty Redis.
 SILENCE = timedelta(seconds=6)
 
@@ -32,6 +36,16 @@ class VirtualTime:
 
     def advance(self, step: timedelta) -> None:
         self.us += step // timedelta(microseconds=1)
+
+
+_SERIAL = count()
+
+
+async def admit(limiter: RedisLimiter, request: Request) -> Admission:
+    """Ask for *request* under an id and a token of its own: the ledger admits each but once."""
+    number = next(_SERIAL)
+    sms = request.sms.model_copy(update={"id": f"r-{number}"})
+    return await limiter.admit(replace(request, sms=sms), f"t-{number}")
 
 
 @asynccontextmanager
@@ -54,6 +68,8 @@ async def started(
         windows=windows,
         caps=caps,
         hold=HoldSettings(first_probe=timedelta(seconds=5), slowest_probe=timedelta(seconds=15)),
+        memory=timedelta(hours=72),
+        lease=LEASE,
         events=events or RecordingEvents(),
         now_us=clock or redis_time,
     )

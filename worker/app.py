@@ -33,7 +33,7 @@ from worker.telemetry.gauges import Snapshot
 from worker.telemetry.health import Health
 from worker.telemetry.libraries import libraries_heard
 from worker.telemetry.open import Observed, open_telemetry
-from worker.terms import caps_of, quotas_of, terms_of, windows_of
+from worker.terms import caps_of, lease_of, quotas_of, terms_of, windows_of
 
 #: How often the limiter is asked how it is: what readiness and the gauges know of Redis and the hold is this old.
 _WATCH_S: Final = 1.0
@@ -63,6 +63,8 @@ class App:
             windows=windows_of(settings),
             caps=caps_of(settings),
             hold=settings.hold,
+            memory=settings.ledger.memory,
+            lease=lease_of(settings),
             events=events,
         )
         self.provider = Client(settings.provider, events)

@@ -3,8 +3,8 @@
     async with Publisher("amqp://user:password@rabbitmq/", namespace="sms") as publisher:
         await publisher.publish({"id": "order-4711", "to": "+85251234567", "type": "NOTIFY", "text": "On its way."})
 
-The id is your own name of the request. Workers of this version do not remember ids: a request that is published twice
-is sent twice.
+The id is your own name of the request. Workers remember it for 72 hours (``ledger.memory``): a request that is
+published twice is sent once, and the second is told the first one's outcome. So publish again when in doubt.
 """
 
 from collections.abc import Mapping

@@ -8,41 +8,36 @@ is dropped and another is booked.
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import count
+from math import inf
 from time import monotonic
 from typing import Final
 
+from worker.calling import Caller
 from worker.core.catalog import Catalog
-from worker.core.decide import too_soon_or_late
 from worker.core.decode import Request
 from worker.core.lane import Lane
-from worker.core.outcome import Closed, Early, ErrorClass, Failed, Outcome, Unserved
-from worker.core.plan import is_refundable, lease
+from worker.core.outcome import Outcome, Unserved
+from worker.core.plan import lease
 from worker.core.quota import Grant, Held, Operation, Quota, Slots, Turn
-from worker.core.record import call_fields
 from worker.errors import LimiterUnavailable
-from worker.lessons import teach
 from worker.ports import Events, Limiter, Provider
 from worker.waiting import Slot, Waiting, WaitingRoom
 
 #: How long before its slot a request is chosen: in this time Redis admits it, on a busy machine too.
 _LEAD_S: Final = 0.02
-#: Event loops round their timers to the millisecond: with half of one more, none is early.
-_ROUNDING_S: Final = 0.0005
 #: Pause of a pump after the limiter failed; it sends nothing meanwhile.
 _LIMITER_PAUSE_S: Final = 0.5
 #: How often the waiting requests are looked through for those whose time is over.
 _SWEEP_S: Final = 1.0
 #: A held pump asks again at least this often: somebody else may have lifted the hold.
 _HELD_LOOK_S: Final = 2.0
-#: The provider documents no bound of ValidityPeriod; three days is the longest that carriers keep a message.
-_LONGEST_VALIDITY_S: Final = 3 * 24 * 3600
 #: How often a pump looks whether outcomes can be told again.
 _DEAF_LOOK_S: Final = 0.1
 _LEAVING: Final = Unserved("the worker is draining")
-_UNWANTED: Final = Unserved("its delivery was lost with the connection")
 
 
 class Dispatch:
@@ -66,18 +61,17 @@ class Dispatch:
         While *can_settle* is false no call begins: its outcome could not be told, so it would be made again.
         """
         self._limiter = limiter
-        self._provider = provider
-        self._catalog = catalog
         self._events = events
+        self._caller = Caller(limiter, provider, catalog, events, now=now, can_settle=can_settle)
         self._quotas = quotas
         self._free = concurrency
         self._patience_s = patience.total_seconds()
-        self._now = now
         self._can_settle = can_settle
         self._room = WaitingRoom()
         self._calls: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._draining = False
+        self._me, self._serial = secrets.token_hex(6), count()
 
     async def run(self) -> None:
         """Pump until cancelled."""
@@ -91,14 +85,26 @@ class Dispatch:
 
         No call is made when *is_wanted* is false at its turn.
         """
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return refusal
         if self._draining:
             return _LEAVING
-        waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted)
-        self._room.join(waiting)
+        waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted, self._token())
+        if not await self._is_refused(waiting):
+            self._room.join(waiting)
         return await waiting.outcome
+
+    def _token(self) -> str:
+        return f"{self._me}{next(self._serial):x}"
+
+    async def _is_refused(self, waiting: Waiting) -> bool:
+        """Let *waiting* go if it is too early or too late; True when it has gone."""
+        refusal = self._caller.refusal(waiting)
+        if refusal is None:
+            return False
+        try:
+            await self._caller.refuse(waiting, refusal)
+        except LimiterUnavailable:  # it waits, and is looked at again
+            return False
+        return True
 
     def waiting(self) -> Mapping[Lane, int]:
         """How many requests wait for a slot, per lane."""
@@ -109,15 +115,9 @@ class Dispatch:
         self._draining = True
         for waiting in self._room:
             if self._room.remove(waiting):
-                await self._leave(waiting, _LEAVING)
+                waiting.resolve(_LEAVING)
         while self._calls:
             await asyncio.wait(self._calls)
-
-    def _refusal(self, request: Request) -> Failed | Early | None:
-        verdict = too_soon_or_late(request, self._now())
-        if verdict is ErrorClass.EXPIRED:
-            return self._catalog.failed("local.expired", called=False)
-        return verdict if isinstance(verdict, Early) else None
 
     # -- booking slots ------------------------------------------------------------------------------------------
 
@@ -167,12 +167,18 @@ class Dispatch:
             self._events.emit("hold.probe", operation=operation.value)
         answered = monotonic()
         for wait_s in slots.waits_s:
-            slot = Slot(operation, lane, answered + wait_s, slots.floor, slots.probe)
+            due = answered + wait_s
+            slot = Slot(operation, lane, due, due + self._freshness_s(operation, slots), slots.floor, slots.probe)
             self._room.lines[operation, lane].booked += 1
             if wait_s <= _LEAD_S:
                 self._assign(slot)
             else:
                 self._loop.call_later(wait_s - _LEAD_S, self._assign, slot)
+
+    def _freshness_s(self, operation: Operation, slots: Slots) -> float:
+        """How long after its instant a slot may be used; a probe is the only call that there is."""
+        quota = self._quotas[operation]
+        return quota.guard.total_seconds() if quota.rate > 0 and not slots.probe else inf
 
     # -- using them ---------------------------------------------------------------------------------------------
 
@@ -195,7 +201,7 @@ class Dispatch:
         self._release(1)
 
     def _next(self, slot: Slot) -> Waiting | None:
-        if self._is_stale(slot):
+        if monotonic() > slot.use_by:
             self._events.emit("slot.burnt", operation=slot.operation.value)
             return None
         waiting = self._room.take(slot) if self._can_settle() else None
@@ -208,74 +214,25 @@ class Dispatch:
         waiting: Waiting | None = first
         while waiting is not None:
             try:
-                if await self._serve(waiting, slot):
-                    return
+                is_used = await self._caller.serve(waiting, slot)
             except LimiterUnavailable:
-                await self._put_back(waiting)
+                self._put_back(waiting)
                 return
             except Exception as error:  # noqa: BLE001 - it belongs to the delivery that waits for the outcome
                 if not waiting.fail(error):
                     self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
                 return
+            if is_used:
+                return
+            if is_used is None:
+                self._put_back(waiting)
             waiting = self._next(slot)
 
-    async def _serve(self, waiting: Waiting, slot: Slot) -> bool:
-        """Admit and call; False when *waiting* did not use the slot."""
-        outcome = self._refusal(waiting.request) or (None if waiting.is_wanted() else _UNWANTED)
-        if outcome is not None:
-            await self._leave(waiting, outcome)
-            return False
-        if waiting.admitted is None:
-            admission = await self._limiter.admit(waiting.request)
-            if isinstance(admission, Closed):
-                waiting.resolve(admission)
-                return False
-            waiting.admitted = admission
-        if (early_s := slot.due - monotonic()) > 0:
-            await asyncio.sleep(early_s + _ROUNDING_S)
-        if self._is_stale(slot) or not self._can_settle() or not waiting.is_wanted():
-            await self._put_back(waiting)
-            return False
-        await self._call(waiting, slot)
-        return True
-
-    def _is_stale(self, slot: Slot) -> bool:
-        quota = self._quotas[slot.operation]
-        late_s = monotonic() - slot.due
-        return quota.rate > 0 and not slot.probe and late_s > quota.guard.total_seconds()
-
-    async def _put_back(self, waiting: Waiting) -> None:
+    def _put_back(self, waiting: Waiting) -> None:
         if self._draining:
-            await self._leave(waiting, _LEAVING)
+            waiting.resolve(_LEAVING)
         else:
             self._room.join(waiting, at_the_front=True)
-
-    async def _call(self, waiting: Waiting, slot: Slot) -> None:
-        request, began = waiting.request, monotonic()
-        left_s = int((request.deadline - self._now()).total_seconds())
-        answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
-        outcome = self._catalog.classify(answer)
-        self._events.emit(
-            "provider.called",
-            operation=slot.operation.value,
-            lane=request.lane.value,
-            waited_s=began - waiting.since,
-            duration_s=monotonic() - began,
-            lateness_s=max(began - slot.due, 0.0),
-            **call_fields(outcome),
-        )
-        try:
-            with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
-                await teach(self._limiter, self._events, slot, outcome)
-        finally:  # whatever goes wrong above, what the provider said of this request stands
-            await self._leave(waiting, outcome)
-
-    async def _leave(self, waiting: Waiting, outcome: Outcome) -> None:
-        """Let *waiting* go, giving the recipient's windows their count back when nothing was sent."""
-        if waiting.admitted is not None and is_refundable(outcome):
-            with suppress(LimiterUnavailable):  # then one message too few for this recipient, never one too many
-                await self._limiter.refund(waiting.admitted)
-        waiting.resolve(outcome)
 
     # -- looking after those who wait ---------------------------------------------------------------------------
 
@@ -287,10 +244,10 @@ class Dispatch:
     async def sweep(self) -> None:
         """Let go of those whose deadline passed, and of those that waited too long to stay unacknowledged."""
         for waiting in self._room:
-            outcome: Outcome | None = self._refusal(waiting.request)
-            if outcome is None and not waiting.is_wanted():
-                outcome = _UNWANTED
-            if outcome is None and monotonic() - waiting.since > self._patience_s:
-                outcome = Unserved("no slot came in time")
-            if outcome is not None and self._room.remove(waiting):
-                await self._leave(waiting, outcome)
+            if monotonic() - waiting.since > self._patience_s:
+                if self._room.remove(waiting):
+                    waiting.resolve(Unserved("no slot came in time"))
+            elif self._caller.refusal(waiting) is None or not self._room.remove(waiting):
+                continue
+            elif not await self._is_refused(waiting):
+                self._put_back(waiting)

@@ -1,12 +1,14 @@
 """What the way of a message needs from the world: one Protocol per neighbour, implemented by one adapter each."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Protocol, TypeAlias
 
 from worker.core.decode import RawMessage, Request
 from worker.core.envelope import Outgoing
 from worker.core.lane import Lane
-from worker.core.outcome import Fault, Reply
+from worker.core.ledger import Busy, Doubtful
+from worker.core.outcome import Answer, Fault, Reply, Sent
 from worker.core.quota import Admission, Admitted, Grant, Hold, Operation
 
 
@@ -63,11 +65,29 @@ class Limiter(Protocol):
     async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         """Book up to *want* slots (at least one is meant) for requests of *lane*."""
 
-    async def admit(self, request: Request) -> Admission:
-        """Count *request* in every window and cap, or in none and say when one more fits."""
+    async def admit(self, request: Request, token: str) -> Admission:
+        """Claim *request* in the ledger and count it in every window and cap, or do nothing and say why not.
 
-    async def refund(self, admitted: Admitted) -> None:
-        """Take an admitted request out again: it was certainly not sent."""
+        *token* names the asker; claiming again with the same one changes nothing.
+        """
+
+    async def recall(self, request: Request) -> Sent | Busy | Doubtful | None:
+        """What the ledger knows of *request*, that stands against giving it up; None when nothing does."""
+
+    async def record(self, admitted: Admitted, news: Answer | str | None) -> int:
+        """Write what became of the call into the ledger.
+
+        Args:
+            admitted: What `admit` returned.
+            news: The acceptance; the code for which it is unknown; None when the request was certainly not accepted:
+                it is taken out of the windows and caps again.
+
+        Returns:
+            How many calls for the request are unknown.
+        """
+
+    async def close(self, number: str, code: str, length: timedelta) -> None:
+        """The provider takes no more for *number* for *length*, because of *code*: refuse it from now on."""
 
     async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
         """The provider throttled a call: slow the shared bucket down."""

@@ -124,6 +124,13 @@ class LimitsSettings(Section):
     caps: tuple[CapSettings, ...] = ()
 
 
+class LedgerSettings(Section):
+    """What is remembered of each request id."""
+
+    # Shorter than an hour, a request that is retried could be forgotten between two tries.
+    memory: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=31))] = timedelta(hours=72)
+
+
 class RetrySettings(Section):
     """Exponential backoff with full jitter."""
 
@@ -204,6 +211,7 @@ class Settings(Section):
     quota: QuotaSettings = QuotaSettings()
     lanes: LanesSettings = LanesSettings()
     limits: LimitsSettings = LimitsSettings()
+    ledger: LedgerSettings = LedgerSettings()
     retry: RetrySettings = RetrySettings()
     hold: HoldSettings = HoldSettings()
     worker: WorkerSettings = WorkerSettings()

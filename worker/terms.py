@@ -1,6 +1,8 @@
 """From the configuration to the values that the core decides with."""
 
 from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
 
 from worker.core.backoff import Backoff
 from worker.core.catalog import catalog
@@ -10,6 +12,9 @@ from worker.core.quota import Cap, Operation, Quota, Window
 from worker.core.topology import Bounds, Topology
 from worker.pipeline import Terms
 from worker.settings import Settings
+
+#: For what comes before a call and after it: a slot that is not due yet, a busy machine, a Redis that is slow.
+_LEASE_MARGIN: Final = timedelta(seconds=5)
 
 
 def topology_of(settings: Settings) -> Topology:
@@ -30,6 +35,11 @@ def terms_of(settings: Settings) -> Terms:
         lifetimes={lane: section.lifetime for lane, section in lanes.items()},
         show_numbers=settings.outcomes.show_numbers,
     )
+
+
+def lease_of(settings: Settings) -> timedelta:
+    """Longer than any call lasts, from the moment before it until its outcome is known."""
+    return settings.provider.connect_timeout + settings.provider.read_timeout + _LEASE_MARGIN
 
 
 def quotas_of(settings: Settings) -> Mapping[Operation, Quota]:

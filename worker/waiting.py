@@ -22,7 +22,9 @@ class Waiting:
     outcome: "asyncio.Future[Outcome]"
     #: False when its delivery was lost and comes again: then a call would be one too many.
     is_wanted: Callable[[], bool] = lambda: True
-    #: Set when it was admitted for a slot that then came too late: it is not counted twice.
+    #: Names this request's caller in the ledger; nobody else has it.
+    token: str = ""
+    #: Set while it is claimed and counted for the slot that it is about to use.
     admitted: Admitted | None = None
 
     def resolve(self, outcome: Outcome) -> None:
@@ -45,6 +47,8 @@ class Slot:
     operation: Operation
     lane: Lane
     due: float
+    #: Used later than this (monotonic clock), it would break the promise of N calls in any second.
+    use_by: float
     floor: bool
     probe: bool
 

@@ -23,7 +23,7 @@ from worker.configuration import load
 from worker.core.lane import Lane
 from worker.core.topology import Topology
 from worker.limiter.limiter import RedisLimiter
-from worker.terms import caps_of, quotas_of, windows_of
+from worker.terms import caps_of, lease_of, quotas_of, windows_of
 
 TOPOLOGY = Topology()
 
@@ -148,6 +148,8 @@ def test_status_tells_the_hold_and_its_code(redis_url: str) -> None:
             quotas=quotas_of(settings),
             windows=windows_of(settings),
             caps=caps_of(settings),
+            memory=settings.ledger.memory,
+            lease=lease_of(settings),
             hold=settings.hold,
             events=RecordingEvents(),
         )

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from deploy.local.stack import Stack
 from tests.fakes import RecordingEvents
-from tests.limiters import GLOBE, VirtualTime, started
+from tests.limiters import GLOBE, VirtualTime, admit, started
 from tests.makers import NUMBER, make_request
 from worker.core.lane import Lane
 from worker.core.outcome import Closed, Period
@@ -92,7 +92,7 @@ async def test_a_restarted_redis_is_noticed_before_it_grants_anything(
 
 async def test_a_forgotten_script_is_loaded_and_runs_once(limiter: RedisLimiter, client: Redis, namespace: str) -> None:
     await client.script_flush()
-    admissions = await asyncio.gather(*(limiter.admit(make_request()) for _ in range(5)))
+    admissions = await asyncio.gather(*(admit(limiter, make_request()) for _ in range(5)))
 
     assert all(isinstance(admission, Admitted) for admission in admissions)
     assert await client.strlen(Keys(namespace).recipient(NUMBER)) == 5 * 4
@@ -117,7 +117,7 @@ async def test_a_redis_that_refuses_to_write_grants_nothing(
         with pytest.raises(LimiterUnavailable, match=kind):
             await limiter.grant(GLOBE, Lane.OTP, 1)
         with pytest.raises(LimiterUnavailable, match=kind):
-            await limiter.admit(make_request())
+            await admit(limiter, make_request())
         assert not limiter.available
         with pytest.raises(LimiterUnavailable):
             await limiter.check_writable()
@@ -163,8 +163,8 @@ async def test_an_error_tells_neither_key_nor_number_and_spoils_no_other_request
 ) -> None:
     key = Keys(namespace).recipient(NUMBER)
     await client.hset(key, "not", "a log")
-    others = [limiter.admit(make_request(to=f"8525999000{n}")) for n in range(5)]
-    spoiled, *answers = await asyncio.gather(limiter.admit(make_request()), *others, return_exceptions=True)
+    others = [admit(limiter, make_request(to=f"8525999000{n}")) for n in range(5)]
+    spoiled, *answers = await asyncio.gather(admit(limiter, make_request()), *others, return_exceptions=True)
 
     assert isinstance(spoiled, LimiterUnavailable)
     assert str(spoiled) == "Redis refuses: WRONGTYPE"
@@ -179,7 +179,7 @@ async def reads(client: Redis) -> int:
 
 async def test_what_is_asked_in_one_turn_of_the_loop_travels_together(limiter: RedisLimiter, client: Redis) -> None:
     before = await reads(client)
-    await asyncio.gather(*(limiter.admit(make_request(to=f"85259990{n:03}")) for n in range(50)))
+    await asyncio.gather(*(admit(limiter, make_request(to=f"85259990{n:03}")) for n in range(50)))
 
     assert await reads(client) - before <= 2
 
@@ -191,7 +191,7 @@ async def test_what_is_asked_while_redis_is_slow_waits_and_travels_together(
     await client.client_pause(200)
     asks = []
     for n in range(50):
-        asks.append(asyncio.ensure_future(limiter.admit(make_request(to=f"85259990{n:03}"))))
+        asks.append(asyncio.ensure_future(admit(limiter, make_request(to=f"85259990{n:03}"))))
         await asyncio.sleep(0)
     await asyncio.gather(*asks)
 
@@ -199,7 +199,7 @@ async def test_what_is_asked_while_redis_is_slow_waits_and_travels_together(
 
 
 async def test_an_asker_that_gives_up_leaves_the_others_their_answers(limiter: RedisLimiter) -> None:
-    asks = [asyncio.ensure_future(limiter.admit(make_request(to=f"85259990{n:03}"))) for n in range(3)]
+    asks = [asyncio.ensure_future(admit(limiter, make_request(to=f"85259990{n:03}"))) for n in range(3)]
     await asyncio.sleep(0)
     asks[1].cancel()
     answers = await asyncio.gather(*asks, return_exceptions=True)
@@ -213,8 +213,8 @@ async def test_the_clock_is_redis_own(redis_url: str, namespace: str) -> None:
     windows = [Window(1, timedelta(seconds=30), frozenset(Lane))]
     async with started(redis_url, namespace, None, rate=30, windows=windows) as limiter:
         silent = await limiter.grant(GLOBE, Lane.OTP, 1)
-        await limiter.admit(make_request())
-        closed = await limiter.admit(make_request())
+        await admit(limiter, make_request())
+        closed = await admit(limiter, make_request())
 
     assert silent == Turn(0.25)
     assert isinstance(closed, Closed)

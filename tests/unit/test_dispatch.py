@@ -15,7 +15,7 @@ from worker.core.decode import Request
 from worker.core.history import History
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Fault, Outcome, Reply, Unserved
-from worker.core.quota import Admission, Admitted, Operation, Quota, Slots, Turn
+from worker.core.quota import Admission, Operation, Quota, Slots, Turn
 from worker.core.request import SmsRequest
 from worker.dispatch import Dispatch
 from worker.errors import LimiterUnavailable
@@ -71,7 +71,7 @@ async def test_an_accepted_request_is_accepted_once() -> None:
 
         assert isinstance(outcome, Accepted)
         assert rig.provider.sent_ids == ["a"]
-        assert rig.limiter.refunded == []
+        assert rig.limiter.given_back == []
 
 
 async def test_the_remaining_validity_goes_along_with_the_call() -> None:
@@ -189,7 +189,7 @@ async def test_nothing_is_called_while_the_limiter_is_away_and_nothing_is_lost(m
 
 
 @pytest.mark.parametrize(
-    ("answer", "refunded"),
+    ("answer", "is_certain"),
     [
         (Reply(200, "MOBILE_NUMBER_ILLEGAL"), True),
         (Reply(200, "QPS_LIMIT_CONTROL"), True),
@@ -200,13 +200,13 @@ async def test_nothing_is_called_while_the_limiter_is_away_and_nothing_is_lost(m
         (Reply(200, "A_CODE_FROM_THE_FUTURE"), False),
     ],
 )
-async def test_only_what_was_certainly_not_sent_gives_its_count_back(answer: Reply | Fault, refunded: bool) -> None:
+async def test_only_what_was_certainly_not_sent_gives_its_claim_back(answer: Reply | Fault, is_certain: bool) -> None:
     async with running(Rig()) as rig:
         rig.provider.answers["a"] = answer
         outcome = await rig.dispatch.send(request("a"))
 
         assert isinstance(outcome, Failed)
-        assert rig.limiter.refunded == ([Admitted("a")] if refunded else [])
+        assert [news for _, news in rig.limiter.recorded] == [None if is_certain else outcome.code]
 
 
 @pytest.mark.parametrize(
@@ -388,8 +388,10 @@ async def test_a_request_whose_delivery_was_lost_is_not_called_and_gives_its_slo
 async def test_those_whose_delivery_was_lost_are_let_go_without_a_slot() -> None:
     async with running(Rig()) as rig:
         rig.limiter.open.clear()
-        lost = asyncio.create_task(rig.dispatch.send(request("a"), lambda: False))
+        open_still = [True]
+        lost = asyncio.create_task(rig.dispatch.send(request("a"), lambda: bool(open_still)))
         await turns(lambda: bool(rig.limiter.asked))
+        open_still.clear()
         await rig.dispatch.sweep()
 
         assert isinstance(await lost, Unserved)
@@ -417,9 +419,9 @@ async def test_a_call_is_not_begun_when_outcomes_could_be_told_a_moment_ago() ->
     async with running(Rig()) as rig:
         admit = rig.limiter.admit
 
-        async def admit_and_break(request: Request) -> Admission:
-            rig.can_settle = False
-            return await admit(request)
+        async def admit_and_break(request: Request, token: str) -> Admission:
+            rig.can_settle = bool(rig.limiter.admitted)
+            return await admit(request, token)
 
         rig.limiter.admit = admit_and_break  # type: ignore[method-assign]  # the break comes exactly there
         (sending,) = rig.send(request("a"))
@@ -428,7 +430,9 @@ async def test_a_call_is_not_begun_when_outcomes_could_be_told_a_moment_ago() ->
 
         rig.can_settle = True
         assert isinstance(await sending, Accepted)
-        assert len(rig.limiter.admitted) == 1
+        assert rig.limiter.given_back == ["a"]
+        assert len(rig.limiter.tokens) == 2
+        assert len(set(rig.limiter.tokens)) == 1
 
 
 async def test_no_more_calls_are_in_flight_than_allowed() -> None:

@@ -138,6 +138,7 @@ def test_an_accepted_request_becomes_an_outcome_event() -> None:
         "segments": 2,
         "country": "China",
         "attempts": 1,
+        "unknowns": 0,
         "published": "2026-11-23T12:00:00+00:00",
         "first_tried": "2026-11-23T12:00:00+00:00",
         "settled": "2026-11-23T12:00:00+00:00",

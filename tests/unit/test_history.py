@@ -50,10 +50,10 @@ def test_only_the_first_call_sets_the_time_of_the_first_try() -> None:
     assert (history.attempts, history.first_tried) == (2, NOW)
 
 
-def test_a_replay_starts_the_counters_afresh_and_keeps_what_happened() -> None:
+def test_a_replay_starts_afresh_and_keeps_what_happened_and_how_often_nobody_knows_what_did() -> None:
     replayed = FULL.replayed(Entry(NOW, "operator", "replayed"))
 
-    assert (replayed.attempts, replayed.retries, replayed.unknowns, replayed.replays) == (0, 0, 0, 2)
+    assert (replayed.attempts, replayed.retries, replayed.unknowns, replayed.replays) == (0, 0, 1, 2)
     assert (replayed.published, len(replayed.entries)) == (FULL.published, 2)
 
 

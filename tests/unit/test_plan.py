@@ -5,7 +5,7 @@ import pytest
 from tests.makers import NOW, make_failed, make_row
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Scope, Unserved
-from worker.core.plan import UNLIMITED_LEASE, holds_account, is_refundable, lane_for, lease
+from worker.core.plan import UNLIMITED_LEASE, holds_account, is_certain, lane_for, lease
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_lease_is_a_moment_of_quota_and_never_more_than_waits(rate: int, unboo
     ],
 )
 def test_a_window_gets_its_count_back_only_when_certainly_nothing_was_sent(outcome: Outcome, expected: bool) -> None:
-    assert is_refundable(outcome) is expected
+    assert is_certain(outcome) is expected
 
 
 @pytest.mark.parametrize(

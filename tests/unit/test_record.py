@@ -9,7 +9,7 @@ from worker.core.decode import Malformed
 from worker.core.disposition import Dead, Reason
 from worker.core.history import History
 from worker.core.lane import Lane
-from worker.core.outcome import Accepted, ErrorClass, Outcome, Unserved
+from worker.core.outcome import Accepted, Answer, ErrorClass, Outcome, Sent, Unserved
 from worker.core.record import call_fields, closing_fields
 
 SETTLED = NOW + timedelta(seconds=4)
@@ -34,6 +34,16 @@ WHERE = {"lane": "otp", "total_s": 1.0, "request_id": "r-1", "queued_s": 3.0}
             make_failed("MOBILE_NUMBER_ILLEGAL"),
             {"disposition": "dead", "error_class": "recipient", "code": "MOBILE_NUMBER_ILLEGAL", "attempt": 1}
             | {"reason": "The format of the specified mobile phone number is invalid."},
+        ),
+        (
+            make_failed("local.timeout"),
+            {"disposition": "retry", "error_class": "unknown", "code": "local.timeout", "attempt": 1}
+            | {"retries": 0, "delay_s": 2.5, "unknowns": 1},
+        ),
+        (
+            Sent(Answer(Accepted("M-1", "R-1", 2), 1, NOW), 1),
+            {"disposition": "done", "error_class": "accepted", "code": "OK", "attempt": 1}
+            | {"message_id": "M-1", "segments": 2, "unknowns": 1, "repeated": True},
         ),
         (
             Unserved("the worker is draining"),

@@ -57,7 +57,7 @@ def publish(
     of a file without an id gets one.
 
     Lines at fault are named and left out. When publishing is interrupted, the last line says with which --skip to go
-    on. Workers do not remember ids: a request that is published twice is sent twice.
+    on. Workers remember ids for 72 hours: a request that is published twice is sent once.
     """
     broker = Context.of(context).settings().broker
     options = {"to": to, "type": sms_type, "text": text, "from": sender, "deadline": deadline, "not_before": not_before}

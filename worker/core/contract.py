@@ -17,8 +17,8 @@ from worker.core.topology import Topology
 #: Beside the AsyncAPI document, which refers to it.
 _SCHEMA_FILE: Final = f"{MESSAGE_TYPE}.schema.json"
 _DESCRIPTIONS: Final = {
-    "id": "The publisher's own name of the request, in its outcome too. Workers do not remember ids: what is published "
-    "twice is sent twice.",
+    "id": "The publisher's own name of the request, in its outcome too. Workers remember it for 72 hours: what is "
+    "published twice within that time is sent once.",
     "to": "The recipient, E.164: country code and national number; a leading + may be given.",
     "type": "Must match the lane, which is the routing key: OTP otp, NOTIFY notify, MKT marketing.",
     "text": "The message. Exactly one of text and template. Not to mainland China (86), which needs a template.",
@@ -201,6 +201,7 @@ _OUTCOME: Final = {
         "segments": _COUNT | {"description": "Billed segments."},
         "country": _TEXT,
         "attempts": _COUNT | {"description": "Calls to the provider."},
+        "unknowns": _COUNT | {"description": "Calls of which nobody knows whether they were accepted too."},
         "published": _INSTANT,
         "first_tried": _INSTANT,
         "settled": _INSTANT,

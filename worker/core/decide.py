@@ -12,6 +12,9 @@ made; throttling and waiting are none. The clock and the dice are arguments.
     limited                     retry when the limit reopens, dead `limited` if that is after the deadline
     unknown                     by lane: resend a bounded number of times, or dead `unknown`
     every other class           dead in its own queue
+
+What the ledger knows comes first: a request that was sent is done again, one that somebody calls for is looked at again
+in a moment, and an unknown call of anybody's counts as one of the request's own.
 """
 
 from collections.abc import Mapping
@@ -25,7 +28,19 @@ from worker.core.decode import Request
 from worker.core.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
 from worker.core.history import Entry, History
 from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Period, Unserved
+from worker.core.outcome import (
+    Accepted,
+    Closed,
+    Early,
+    ErrorClass,
+    Failed,
+    OnHold,
+    Outcome,
+    Period,
+    Sent,
+    Underway,
+    Unserved,
+)
 
 #: Requests of one number or account that wait for the same midnight come back spread over this long.
 REOPENING_SPREAD: Final = timedelta(minutes=1)
@@ -33,8 +48,14 @@ REOPENING_SPREAD: Final = timedelta(minutes=1)
 _AT_ONCE: Final = timedelta(0)
 #: A window's reopening is told on Redis' clock: with ours ahead of it a request would circle without a pause.
 _SHORTEST_WAIT: Final = timedelta(seconds=1)
+#: How soon a request is looked at again that somebody else calls for: most calls take less, an OTP cannot wait longer.
+_UNDERWAY_LOOK: Final = timedelta(seconds=2)
 #: The remedy of a request for which there is no time left to try again; its code's own may say that it is retried.
 _TOO_LATE: Final = "Publish it again with a later deadline, if it is still of use."
+_DOUBTED: Final = (
+    "An earlier call may have been accepted: look in the console or wait for the receipt before sending it again."
+)
+_UNTOUCHED: Final = "None needed: it is tried again by itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +63,7 @@ class Policy:
     """The operator's part of the decisions."""
 
     backoff: Backoff
-    #: How often a request whose outcome is unknown may be sent again, per lane; 0 dead-letters it.
+    #: How many calls with an unknown outcome a request may have and still be sent again, per lane; 0 dead-letters it.
     resends: Mapping[Lane, int]
 
 
@@ -59,19 +80,27 @@ def decide(request: Request, outcome: Outcome, policy: Policy, now: datetime, ji
     """Decide what becomes of *request*; *jitter* is in [0, 1)."""
     match outcome:
         case Accepted():
-            return Done(outcome, request.history.called(now))
+            return Done(outcome, request.history.called(outcome.at or now))
+        case Sent():
+            return _repeated(request, outcome)
         case Failed():
             return _failed(request, outcome, policy, now, jitter)
-        case Closed():
-            return _closed(request, outcome, now)
-        case Early():
-            reason = _local("local.early", "its time has not come", "None needed: it is sent when its time has come.")
-            delay = outcome.until - now
-            return _retry_in_time(request, delay, reason, request.history, now, otherwise=ErrorClass.EXPIRED)
         case Unserved():
             return GiveBack(outcome.reason)
+        case Underway(left):  # whatever the deadline: only when the call is over can be told what became of it
+            reason = _local("local.underway", "a call for it is under way elsewhere", _UNTOUCHED)
+            return Retry(max(_AT_ONCE, min(left, _UNDERWAY_LOOK)), reason, request.history)
+        case Closed() | Early() | OnHold():
+            return _put_off(request, outcome, now, jitter)
         case _:
             assert_never(outcome)
+
+
+def _repeated(request: Request, sent: Sent) -> Done:
+    """The facts of the first outcome, whatever this copy of the request has been through."""
+    answer = sent.answer
+    history = replace(request.history, attempts=answer.attempts, first_tried=answer.first_tried, unknowns=sent.unknowns)
+    return Done(answer.accepted, history, repeated=True)
 
 
 def _failed(request: Request, failed: Failed, policy: Policy, now: datetime, jitter: float) -> Disposition:
@@ -91,22 +120,39 @@ def _failed(request: Request, failed: Failed, policy: Policy, now: datetime, jit
             history = _counted(history, failed, now)
             return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.LIMITED)
         case ErrorClass.UNKNOWN:
-            history = _counted(history, failed, now)
-            if history.unknowns >= policy.resends.get(request.lane, 0):
-                return Dead(reason, history)
-            history = replace(history, unknowns=history.unknowns + 1)
-            delay = max(policy.backoff.delay(history.unknowns, jitter), at_least)
-            return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.UNKNOWN)
+            return _unknown(request, failed, reason, _counted(history, failed, now), policy, now, jitter)
+        case ErrorClass.EXPIRED:
+            return _too_late(reason, _counted(history, failed, now))
         case _:
             return Dead(reason, _counted(history, failed, now))
 
 
-def _closed(request: Request, closed: Closed, now: datetime) -> Disposition:
-    remedy = "None needed while it is retried; a wider limit ([limits]) or a later deadline lets it pass."
-    reason = _local("local.window", f"the window {closed.window} is full", remedy)
-    history = request.history
-    delay = max(closed.reopens - now, _SHORTEST_WAIT)
-    return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.LIMITED)
+def _unknown(
+    request: Request, failed: Failed, reason: Reason, history: History, policy: Policy, now: datetime, jitter: float
+) -> Disposition:
+    history = replace(history, unknowns=max(history.unknowns + 1, failed.unknowns))
+    if history.unknowns > policy.resends.get(request.lane, 0):
+        return Dead(reason, history)
+    delay = max(policy.backoff.delay(history.unknowns, jitter), failed.retry_after or _AT_ONCE)
+    return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.UNKNOWN)
+
+
+def _put_off(request: Request, outcome: Closed | Early | OnHold, now: datetime, jitter: float) -> Disposition:
+    """Nothing was tried, so nothing is noted: waiting leaves no trace in the history."""
+    otherwise = ErrorClass.EXPIRED
+    if isinstance(outcome, Closed):
+        remedy = "None needed while it is retried; a wider limit ([limits]) or a later deadline lets it pass."
+        reason = _local("local.window", f"the window {outcome.window} is full", remedy)
+        delay, otherwise = max(outcome.reopens - now, _SHORTEST_WAIT), ErrorClass.LIMITED
+    elif isinstance(outcome, Early):
+        remedy = "None needed: it is sent when its time has come."
+        reason, delay = _local("local.early", "its time has not come", remedy), outcome.until - now
+    else:
+        reason = _local("local.held", f"the {outcome.name} is held: {outcome.code}", _UNTOUCHED)
+        # Back while there is time: the hold may be lifted sooner than it says.
+        soonest = min(outcome.after * (1 + jitter), (request.deadline - now) / 2)
+        delay = max(soonest, _SHORTEST_WAIT)
+    return _retry_in_time(request, delay, reason, request.history, now, otherwise=otherwise)
 
 
 def _retry_in_time(
@@ -121,8 +167,16 @@ def _retry_in_time(
     delay = max(delay, _AT_ONCE)
     if delay < request.deadline - now:
         return Retry(delay, reason, history)
-    remedy = _TOO_LATE if otherwise is ErrorClass.EXPIRED else reason.remedy
-    return Dead(replace(reason, error_class=otherwise, remedy=remedy), history)
+    if otherwise is ErrorClass.EXPIRED:
+        return _too_late(reason, history)
+    return Dead(replace(reason, error_class=otherwise), history)
+
+
+def _too_late(reason: Reason, history: History) -> Dead:
+    """Expired promises that nothing was paid; with an unknown call behind it, nobody can."""
+    if history.unknowns:
+        return Dead(replace(reason, error_class=ErrorClass.UNKNOWN, remedy=_DOUBTED), history)
+    return Dead(replace(reason, error_class=ErrorClass.EXPIRED, remedy=_TOO_LATE), history)
 
 
 def _counted(history: History, failed: Failed, now: datetime) -> History:

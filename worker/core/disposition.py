@@ -25,6 +25,8 @@ class Done:
 
     accepted: Accepted
     history: History
+    #: The ledger knew it: the call was made earlier, for another delivery or publication of the same request id.
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ def _event(request: Request, done: Done, now: datetime, *, show_numbers: bool) -
         "segments": done.accepted.segments or _counted(sms),
         "country": done.accepted.country,
         "attempts": history.attempts,
+        "unknowns": history.unknowns,
         "published": history.published,
         "first_tried": history.first_tried,
         "settled": now,

@@ -36,7 +36,8 @@ class History:
     attempts: int = 0
     #: Delays after a failure; the exponent of the backoff.
     retries: int = 0
-    #: Calls whose outcome stayed unknown and that the lane's policy chose to resend.
+    #: Calls whose outcome stayed unknown: each but the last was sent again because the lane's policy or an operator
+    #: chose it.
     unknowns: int = 0
     #: Times that an operator brought the request back from a dead-letter queue.
     replays: int = 0
@@ -53,9 +54,10 @@ class History:
     def replayed(self, entry: Entry) -> Self:
         """An operator gave the request a fresh start: counters from zero, history kept.
 
-        A deadline that the request does not give itself counts from now on: else an old letter would expire at once.
+        Unknown calls stay counted: that is how the ledger sees that somebody knows of them and chose one more call. A
+        deadline that the request does not give itself counts from now on: else an old letter would expire at once.
         """
-        fresh = replace(self, published=entry.at, attempts=0, retries=0, unknowns=0, replays=self.replays + 1)
+        fresh = replace(self, published=entry.at, attempts=0, retries=0, replays=self.replays + 1)
         return fresh.noted(entry)
 
     def to_headers(self) -> dict[str, str | int]:

@@ -131,6 +131,8 @@ class Accepted:
     request_id: str | None
     segments: int | None
     country: str | None = None
+    #: When its answer came; None until somebody with a clock says it.
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,46 @@ class Failed:
     retry_after: timedelta | None = None
     #: For our own errors: where to look. Never holds a number or a text.
     detail: str | None = None
+    #: For class unknown: unknown calls for this request that the ledger knows of, this one included.
+    unknowns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The provider's acceptance, as the done outcome tells it."""
+
+    accepted: Accepted
+    #: Calls made for the request up to then, as far as its history knew.
+    attempts: int
+    first_tried: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The provider accepted an earlier call for the same request id: no other was made."""
+
+    answer: Answer
+    #: Calls for it whose outcome stayed unknown.
+    unknowns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """Somebody else calls for the same request id, or died doing so: no call was made."""
+
+    #: How long until the caller is taken for dead.
+    left: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class OnHold:
+    """Sending is stopped for the request's sender or country: no call was made."""
+
+    #: What is held: ``sender ACME``, ``country 65``.
+    name: str
+    code: str
+    #: The shortest time after which it makes sense to ask again.
+    after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,4 +214,4 @@ class Unserved:
     reason: str
 
 
-Outcome: TypeAlias = Accepted | Failed | Closed | Early | Unserved
+Outcome: TypeAlias = Accepted | Failed | Sent | Underway | OnHold | Closed | Early | Unserved

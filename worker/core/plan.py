@@ -5,7 +5,7 @@ from math import ceil
 from typing import Final
 
 from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Scope, Table, Unserved
+from worker.core.outcome import Accepted, ErrorClass, Failed, Outcome, Scope, Sent, Table
 
 #: Seconds of quota that one worker books ahead in one go: at high rates this, not one call to Redis per message.
 LEASE_S: Final = 0.02
@@ -30,15 +30,15 @@ def lease(rate: int, unbooked: int) -> int:
     return max(1, min(unbooked, most))
 
 
-def is_refundable(outcome: Outcome) -> bool:
-    """Whether the request was certainly not sent, so that the recipient's windows get their count back."""
+def is_certain(outcome: Outcome) -> bool:
+    """Whether the request was certainly not accepted: then its count in the windows and its claim are given back."""
     match outcome:
         case Failed():
             return not outcome.called or outcome.row.error_class is not ErrorClass.UNKNOWN
-        case Closed() | Early() | Unserved():
-            return True
-        case Accepted():
+        case Accepted() | Sent():
             return False
+        case _:
+            return True
 
 
 def shows_account_works(outcome: Outcome) -> bool:

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Self, TypeAlias
 
 from worker.core.lane import Lane
-from worker.core.outcome import Closed, Period
+from worker.core.ledger import Busy, Doubtful
+from worker.core.outcome import Closed, OnHold, Period, Sent
 from worker.core.request import SmsRequest
 
 
@@ -93,13 +94,13 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The request is counted in every window and cap; *charge* is what a refund needs to take it out again."""
+    """The request is counted in every window and cap, and the ledger says that it is called for."""
 
-    #: The limiter's own; opaque to everybody else.
-    charge: object = None
+    #: The limiter's own, for `record`; opaque to everybody else.
+    claim: object = None
 
 
-Admission: TypeAlias = Admitted | Closed
+Admission: TypeAlias = Admitted | Closed | OnHold | Sent | Busy | Doubtful
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any, assert_never
 
 from worker.core.decode import Malformed, Request
 from worker.core.disposition import Dead, Disposition, Done, GiveBack, Retry
+from worker.core.history import History
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, ErrorClass, Failed
 
@@ -32,7 +33,7 @@ def closing_fields(
 
 def _of_disposition(disposition: Disposition) -> dict[str, Any]:
     match disposition:
-        case Done(accepted, history):
+        case Done(accepted, history, repeated):
             return {
                 "disposition": "done",
                 "error_class": ErrorClass.ACCEPTED.value,
@@ -40,7 +41,7 @@ def _of_disposition(disposition: Disposition) -> dict[str, Any]:
                 "attempt": history.attempts,
                 "message_id": accepted.message_id,
                 "segments": accepted.segments,
-            }
+            } | _of_ledger(history, repeated=repeated)
         case Retry(delay, reason, history):
             return {
                 "disposition": "retry",
@@ -49,7 +50,7 @@ def _of_disposition(disposition: Disposition) -> dict[str, Any]:
                 "attempt": history.attempts,
                 "retries": history.retries,
                 "delay_s": delay.total_seconds(),
-            }
+            } | _of_ledger(history)
         case Dead(reason, history):
             return {
                 "disposition": "dead",
@@ -57,8 +58,14 @@ def _of_disposition(disposition: Disposition) -> dict[str, Any]:
                 "code": reason.code,
                 "attempt": history.attempts,
                 "reason": reason.text,
-            }
+            } | _of_ledger(history)
         case GiveBack(reason):
             return {"disposition": "given_back", "reason": reason}
         case _:
             assert_never(disposition)
+
+
+def _of_ledger(history: History, *, repeated: bool = False) -> dict[str, Any]:
+    """Told only when there is something to tell: most requests have no unknown call and are not repeated."""
+    unknowns = {"unknowns": history.unknowns} if history.unknowns else {}
+    return unknowns | ({"repeated": True} if repeated else {})

@@ -73,7 +73,7 @@ class Template(Part):
 class SmsRequest(Part):
     """A request as its publisher wrote it."""
 
-    #: The publisher's own name of the request. Workers do not remember it: what is published twice is sent twice.
+    #: The publisher's own name of the request. Workers remember it: what is published twice is sent once.
     id: Annotated[str, StringConstraints(pattern=f"^{REQUEST_ID.pattern}$")]
     to: Number
     #: Must match the lane on which the request was published.

@@ -8,6 +8,7 @@ from worker.core.quota import Operation
 #: Raised when the meaning of a key changes, so that workers of two versions never read each other's.
 LAYOUT: Final = 1
 _DIGEST_BYTES: Final = 10
+_ENTRY_BYTES: Final = 16
 
 
 class Keys:
@@ -35,4 +36,19 @@ class Keys:
 
         With 10 bytes, two of a billion numbers share their windows with a probability of one in a million.
         """
-        return self._prefix + b"r:" + blake2b(number.encode(), digest_size=_DIGEST_BYTES).digest()
+        return self._prefix + b"r:" + _digest(number)
+
+    def closed(self, number: str) -> bytes:
+        """Until when the provider takes nothing more for *number*."""
+        return self._prefix + b"x:" + _digest(number)
+
+    def entry(self, request_id: str) -> bytes:
+        """What the ledger knows of *request_id*, which may be long, and may hold a number.
+
+        Two requests with one digest would be taken for one, and the second never be sent: hence all 16 bytes.
+        """
+        return self._prefix + b"l:" + blake2b(request_id.encode(), digest_size=_ENTRY_BYTES).digest()
+
+
+def _digest(number: str) -> bytes:
+    return blake2b(number.encode(), digest_size=_DIGEST_BYTES).digest()

@@ -1,22 +1,27 @@
 """The limits shared by all workers, kept in Redis: this file asks the scripts and reads their replies."""
 
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from math import ceil
 from typing import Any, Final
 
 from redis.asyncio.connection import AbstractConnection
 
 from worker.core.decode import Request
 from worker.core.lane import Lane
+from worker.core.ledger import Busy, Doubtful
+from worker.core.outcome import Answer, Sent
 from worker.core.quota import Admission, Admitted, Cap, Grant, Held, Hold, Operation, Quota, Slots, Turn, Window
 from worker.core.token_bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
-from worker.limiter.admission import Charge, Counters
-from worker.limiter.batcher import Batcher
+from worker.limiter.admission import Counters
+from worker.limiter.batcher import Argument, Batcher
 from worker.limiter.connection import connect
 from worker.limiter.keys import Keys
+from worker.limiter.ledger import NOBODY, Claim, Ledger, read
 from worker.limiter.ring import recent_slots
 from worker.limiter.sign_of_life import write_sign_of_life
 from worker.ports import Events
@@ -26,6 +31,10 @@ from worker.settings import HoldSettings, RedisSettings
 _PROBE_LEASE: Final = timedelta(seconds=20)
 #: A provider that asks for a longer pause is not believed.
 _LONGEST_PAUSE_US: Final = 60 * SECOND_US
+#: The limits of a request that nobody wants to call for: no class, nothing kept, no windows.
+_NO_LIMITS: Final = (0, 0, b"")
+#: Outcomes of calls that wait for Redis to come back; a worker has not so many calls in flight.
+_MOST_OWED: Final = 10_000
 #: Kinds of slots in grant.lua's reply.
 _FLOOR: Final = 1
 _PROBE: Final = 2
@@ -51,6 +60,8 @@ class RedisLimiter:
         windows: Sequence[Window],
         caps: Sequence[Cap],
         hold: HoldSettings,
+        memory: timedelta,
+        lease: timedelta,
         events: Events,
         probe_lease: timedelta = _PROBE_LEASE,
         now_us: Callable[[], int] = redis_time,
@@ -63,6 +74,8 @@ class RedisLimiter:
             windows: Limits per recipient.
             caps: Limits per country and account.
             hold: How often a held account is probed.
+            memory: How long the ledger remembers a request id.
+            lease: Longer than a call can last: a caller that has told nothing by then is dead.
             events: Is told when the limits start anew.
             probe_lease: How long one asker alone may probe; afterwards it is taken for dead.
             now_us: What the scripts take for Redis' clock; tests bring their own.
@@ -70,7 +83,9 @@ class RedisLimiter:
         self._keys = Keys(redis.namespace)
         self._shares = {(op, lane): Share.of(quota, lane) for op, quota in quotas.items() for lane in Lane}
         self._silences = {operation: silence_us(quota) for operation, quota in quotas.items()}
-        self._counters = Counters(self._keys, windows, caps)
+        self._counters = Counters(windows, caps)
+        self._ledger = Ledger(self._keys, memory, lease)
+        self._owed: deque[tuple[Claim, Answer | str]] = deque(maxlen=_MOST_OWED)
         self._probes = (_us(hold.first_probe), _us(hold.slowest_probe))
         self._lease_us = _us(probe_lease)
         self._events = events
@@ -148,34 +163,64 @@ class RedisLimiter:
         pause = min(max(asked, THROTTLE_PAUSE_US), _LONGEST_PAUSE_US)
         await self._batcher.run(scripts.THROTTLED, (self._keys.rate(operation),), (self._now_us(), pause))
 
-    # -- windows and caps ---------------------------------------------------------------------------------------
+    # -- ledger, windows and caps -------------------------------------------------------------------------------
 
-    async def admit(self, request: Request) -> Admission:
-        """Count *request* everywhere or nowhere; see `ports.Limiter`."""
-        ask = self._counters.ask(request.sms.number, request.lane)
-        if ask is None:
-            return Admitted()
-        reply = await self._batcher.run(scripts.ADMIT, ask.keys, (self._now_us(), *ask.args))
-        return self._counters.read(ask, reply)
+    async def admit(self, request: Request, token: str) -> Admission:
+        """Claim *request* and count it everywhere, or nowhere; see `ports.Limiter`."""
+        claim = self._ledger.claim(request, token)
+        limits = self._counters.ask(request.sms.number, request.lane)
+        match await self._admit(request, claim, limits.args, to_call=True):
+            case [b"ADMITTED"]:
+                return Admitted(claim)
+            case [b"CLOSED", which, reopens]:
+                return limits.read(which, reopens)
+            case reply:
+                return read(reply)
 
-    async def refund(self, admitted: Admitted) -> None:
-        """Take *admitted* out of the windows and caps; a second time does nothing.
+    async def recall(self, request: Request) -> Sent | Busy | Doubtful | None:
+        """Ask what the ledger knows of *request*; see `ports.Limiter`."""
+        reply = await self._admit(request, self._ledger.claim(request, NOBODY), _NO_LIMITS, to_call=False)
+        return None if reply == [b"ADMITTED"] else read(reply)
 
-        When Redis fails meanwhile, the message stays counted: one too few is sent, never one too many.
-        """
-        charge = admitted.charge
-        if not isinstance(charge, Charge) or charge.is_spent:
-            return
-        charge.is_spent = True
-        await self._batcher.run(scripts.REFUND, charge.keys, charge.args)
+    async def _admit(self, request: Request, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Any:
+        keys = (*claim.keys, self._keys.closed(request.sms.number))
+        return await self._batcher.run(
+            scripts.ADMIT, keys, (self._now_us(), *self._ledger.asked(claim, to_call=to_call), *limits)
+        )
+
+    async def record(self, admitted: Admitted, news: Answer | str | None) -> int:
+        """Write what became of the call; see `ports.Limiter`. What Redis does not take now is told it later."""
+        claim = admitted.claim
+        if not isinstance(claim, Claim):
+            raise TypeError("this was not admitted here")
+        try:
+            return await self._record(claim, news)
+        except LimiterUnavailable:
+            if news is not None:  # else the lease tells it: an unknown too many, never an SMS too many
+                self._owed.append((claim, news))
+            raise
+
+    async def _record(self, claim: Claim, news: Answer | str | None) -> int:
+        told = (self._now_us(), *self._ledger.told(claim, news))
+        return int(await self._batcher.run(scripts.RECORD, claim.keys, told))
+
+    async def close(self, number: str, code: str, length: timedelta) -> None:
+        """Take no more for *number* for *length*; see `ports.Limiter`."""
+        seconds = max(1, ceil(length.total_seconds()))
+        await self._batcher.run(scripts.CLOSE, (self._keys.closed(number),), (self._now_us(), seconds, code))
 
     async def check_writable(self) -> None:
-        """Make sure that Redis takes writes: one that is full or a replica still answers questions.
+        """Make sure that Redis takes writes, and write what it did not take before.
+
+        One that is full, or a replica, still answers questions.
 
         Raises:
             LimiterUnavailable: it cannot be reached or refuses.
         """
         await write_sign_of_life(self._client, self._keys)
+        while self._owed:
+            await self._record(*self._owed[0])
+            self._owed.popleft()
 
     # -- hold ---------------------------------------------------------------------------------------------------
 

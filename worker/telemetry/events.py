@@ -74,11 +74,13 @@ _TABLE: Final = (
         # First publication to this reception; reception to settled.
         *("queued_s", "total_s"),
         *("redelivered", "segments", "message_id"),
+        # Unknown calls, when there were any; whether the ledger knew the outcome and no call was made.
+        *("unknowns", "repeated"),
     ),
     _event(
         "delivery.unsettled",
         _WARNING,
-        "A delivery could not be settled; it comes again, and what was sent may be sent twice.",
+        "A delivery could not be settled; it comes again, and what was called for is in the ledger.",
         *("lane", "request_id", "kind", "error"),
     ),
     _event(

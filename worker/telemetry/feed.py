@@ -51,7 +51,9 @@ class Feed:
             self._count("sms_redelivered_total", lane)
         if disposition in {"done", "dead"} and "queued_s" in given:
             self._observe("sms_queue_seconds", given["queued_s"] + given.get("total_s", 0.0), lane)
-        if disposition == "done" and given.get("segments"):
+        if given.get("repeated"):
+            self._count("sms_repeated_total", lane)
+        elif disposition == "done" and given.get("segments"):
             self._count("sms_segments_total", lane, by=given["segments"])
         if disposition == "retry" and error_class == ErrorClass.UNKNOWN:
             self._count("sms_unknown_resent_total", lane)

@@ -32,6 +32,9 @@ METRICS: Final = (
     Metric("sms_unsettled_total", _COUNTER, ("lane",), "Deliveries that could not be settled and come again."),
     Metric("sms_segments_total", _COUNTER, ("lane",), "Segments accepted by the provider, as billed."),
     Metric("sms_unknown_resent_total", _COUNTER, ("lane",), "Requests sent again though the first may have arrived."),
+    Metric(
+        "sms_repeated_total", _COUNTER, ("lane",), "Requests done without a call: the ledger knew that they were sent."
+    ),
     Metric("sms_queue_seconds", _HISTOGRAM, ("lane",), "First publication to the end: done or dead.", _QUEUE),
     Metric("sms_wait_seconds", _HISTOGRAM, ("lane",), "Reception to the turn to call.", _WAIT),
     Metric("sms_in_hand_seconds", _HISTOGRAM, ("lane",), "Reception to settled.", _WAIT),

@@ -1,0 +1,202 @@
+"""The ledger in a real Redis: the scripts agree with the model, and requests that come twice are sent once."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.limiters import LEASE, VirtualTime, started
+from tests.makers import NOW, make_request
+from worker.core import ledger
+from worker.core.decode import Request
+from worker.core.history import History
+from worker.core.lane import Lane
+from worker.core.ledger import Busy, Claimed, Doubtful, Entry
+from worker.core.outcome import Accepted, Answer, Closed, Period, Sent
+from worker.core.quota import Admitted, Window
+from worker.limiter.keys import Keys
+from worker.limiter.limiter import RedisLimiter
+
+ANSWER = Answer(Accepted("m-1", "R-1", 2, "Hongkong, China"), 1, NOW)
+LEASE_US = LEASE // timedelta(microseconds=1)
+KEYS_OF_ALL_IDS = ("a", "b", "c")
+
+
+@pytest.fixture
+def clock() -> VirtualTime:
+    return VirtualTime()
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def limiter(redis_url: str, namespace: str, clock: VirtualTime) -> AsyncIterator[RedisLimiter]:
+    async with started(redis_url, namespace, clock) as limiter:
+        yield limiter
+
+
+def request(request_id: str = "a", unknowns: int = 0) -> Request:
+    return make_request(Lane.NOTIFY, id=request_id, history=History(published=NOW, unknowns=unknowns))
+
+
+async def admitted(limiter: RedisLimiter, token: str, unknowns: int = 0) -> Admitted:
+    admission = await limiter.admit(request(unknowns=unknowns), token)
+    assert isinstance(admission, Admitted), admission
+    return admission
+
+
+class Oracle:
+    """The model, asked and told the same as the scripts."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry | None] = dict.fromkeys(KEYS_OF_ALL_IDS)
+
+    def admit(self, asked: Request, token: str, now: int) -> ledger.Verdict:
+        entry, verdict = ledger.claim(self.entries[asked.sms.id], token, asked.history.unknowns, now, LEASE_US)
+        self.entries[asked.sms.id] = entry
+        return verdict
+
+    def recall(self, asked: Request, now: int) -> ledger.Verdict | None:
+        self.entries[asked.sms.id], verdict = ledger.recall(self.entries[asked.sms.id], asked.history.unknowns, now)
+        return verdict
+
+    def record(self, asked: Request, token: str, news: Answer | str | None, now: int) -> int:
+        entry = self.entries[asked.sms.id]
+        match news:
+            case Answer():
+                after: Entry | None = ledger.accepted(entry, news)
+            case None:
+                after = ledger.not_sent(entry, token)
+            case code:
+                after = ledger.unknown(entry, token, asked.history.unknowns, code, now)
+        self.entries[asked.sms.id] = after
+        return after.unknowns if after else 0
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_the_scripts_agree_with_the_model(limiter: RedisLimiter, clock: VirtualTime, seed: int) -> None:
+    dice, oracle = random.Random(seed), Oracle()
+    claims: list[tuple[Request, str, Admitted]] = []
+    verdicts: set[type] = set()
+    for step in range(600):
+        clock.advance(timedelta(seconds=dice.choice([0, 0.001, 1, 5, 12])))
+        asked = request(dice.choice(KEYS_OF_ALL_IDS), dice.choice([0, 0, 0, 1, 2, 3]))
+        token = dice.choice(["t1", "t2", f"t{step}"])
+        match dice.choice(["admit", "admit", "recall", "record"]):
+            case "admit":
+                expected = oracle.admit(asked, token, clock.us)
+                verdict = await limiter.admit(asked, token)
+                verdicts.add(type(expected))
+                if isinstance(verdict, Admitted):
+                    assert expected == Claimed()
+                    claims.append((asked, token, verdict))
+                else:
+                    assert verdict == expected
+            case "recall":
+                expected_recall = oracle.recall(asked, clock.us)
+                assert await limiter.recall(asked) == expected_recall
+            case _ if claims:
+                known, owner, claim = claims.pop(dice.randrange(len(claims)))
+                news: Answer | str | None = dice.choice([None, None, "local.timeout", "local.timeout", ANSWER])
+                if news is ANSWER and dice.random() < 0.8:  # else everything is soon sent, for good
+                    continue
+                unknowns = oracle.record(known, owner, news, clock.us)
+                assert await limiter.record(claim, news) == unknowns
+
+    assert verdicts >= {Claimed, Busy, Doubtful}
+
+
+async def test_a_request_that_was_sent_is_told_the_first_answer(limiter: RedisLimiter) -> None:
+    claim = await admitted(limiter, "t1")
+    await limiter.record(claim, ANSWER)
+    await limiter.record(claim, Answer(Accepted("m-2", "R-2", 1), 2, NOW))
+
+    assert await limiter.admit(request(), "t2") == Sent(ANSWER, 0)
+    assert await limiter.recall(request()) == Sent(ANSWER, 0)
+
+
+async def test_while_somebody_calls_nobody_else_does(limiter: RedisLimiter, clock: VirtualTime) -> None:
+    await admitted(limiter, "t1")
+    clock.advance(timedelta(seconds=3))
+
+    assert await limiter.admit(request(), "t2") == Busy(LEASE_US - 3_000_000)
+    assert isinstance(await limiter.admit(request(), "t1"), Admitted)
+    assert await limiter.admit(request(), "t2") == Busy(LEASE_US)
+
+
+async def test_a_call_whose_caller_died_is_unknown_and_only_who_counts_it_calls_again(
+    limiter: RedisLimiter, clock: VirtualTime
+) -> None:
+    began = clock.us
+    await admitted(limiter, "t1")
+    clock.advance(LEASE)
+
+    assert await limiter.admit(request(), "t2") == Doubtful(1, began, ledger.CALLER_LOST)
+    await admitted(limiter, "t3", unknowns=1)
+
+
+async def test_a_caller_that_was_taken_for_dead_still_proves_that_it_was_sent(
+    limiter: RedisLimiter, clock: VirtualTime
+) -> None:
+    zombie = await admitted(limiter, "t1")
+    clock.advance(LEASE)
+    successor = await admitted(limiter, "t2", unknowns=1)
+    assert await limiter.record(zombie, None) == 1, "it has nothing to say any more"
+    await limiter.record(zombie, ANSWER)
+
+    assert await limiter.record(successor, "local.timeout") == 1, "what is sent stays sent"
+    assert await limiter.admit(request(), "t3") == Sent(ANSWER, 1)
+
+
+async def test_a_request_is_counted_once_however_often_its_caller_claims_it(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    windows = [Window(2, Period.DAY, frozenset(Lane))]
+    async with started(redis_url, namespace, clock, windows=windows) as limiter:
+        first = await admitted(limiter, "t1")
+        second = await admitted(limiter, "t1")
+        assert await client.strlen(Keys(namespace).recipient("85251234567")) == 4
+
+        await limiter.record(first, None)
+        await limiter.record(second, None)
+        assert await client.exists(Keys(namespace).recipient("85251234567"), Keys(namespace).entry("a")) == 0
+
+
+async def test_what_redis_could_not_be_told_is_told_when_it_is_back(
+    redis_url: str, namespace: str, client: Redis
+) -> None:
+    async with started(redis_url, namespace, None, patience=timedelta(milliseconds=200)) as limiter:
+        claim = await admitted(limiter, "t1")
+        await client.client_pause(500, all=True)
+        with pytest.raises(Exception, match="cannot be reached"):
+            await limiter.record(claim, ANSWER)
+        await client.ping()
+        await limiter.check_writable()
+
+        assert await limiter.admit(request(), "t2") == Sent(ANSWER, 0)
+
+
+async def test_the_memory_of_a_request_ends(limiter: RedisLimiter, namespace: str, client: Redis) -> None:
+    claim = await admitted(limiter, "t1")
+    assert 259_190 < await client.ttl(Keys(namespace).entry("a")) <= 259_200
+    await limiter.record(claim, ANSWER)
+
+    assert 259_190 < await client.ttl(Keys(namespace).entry("a")) <= 259_200
+
+
+async def test_a_recipient_that_the_provider_closed_is_refused_until_it_reopens(
+    limiter: RedisLimiter, clock: VirtualTime
+) -> None:
+    await limiter.close("85251234567", "FREQUENCY_LIMIT_DAY", timedelta(hours=3))
+    closed = await limiter.admit(request(), "t1")
+
+    assert isinstance(closed, Closed)
+    assert closed.window == "of the provider (FREQUENCY_LIMIT_DAY)"
+    clock.advance(timedelta(hours=3))
+    await admitted(limiter, "t1")

@@ -1,0 +1,155 @@
+"""What the ledger has to do with a call: what it knows is believed, and it is told in time what became of the call."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from tests.fakes import NOW, FakeClock, FakeLimiter, FakeProvider, RecordingEvents
+from tests.makers import make_request
+from worker.calling import Caller
+from worker.core.catalog import catalog
+from worker.core.decode import Request
+from worker.core.history import History
+from worker.core.lane import Lane
+from worker.core.ledger import CALLER_LOST, Busy, Doubtful
+from worker.core.outcome import Accepted, Answer, ErrorClass, Failed, Fault, Outcome, Sent, Underway
+from worker.core.quota import Operation
+from worker.dispatch import Dispatch
+from worker.errors import LimiterUnavailable
+from worker.waiting import Slot, Waiting
+
+BEFORE = Answer(Accepted("m-1", "R-1", 1, "HK"), 1, NOW)
+
+
+class Rig:
+    """A caller among fakes, and one slot that is due."""
+
+    def __init__(self) -> None:
+        self.limiter, self.provider, self.events = FakeLimiter(), FakeProvider(), RecordingEvents()
+        self.clock, self.can_settle = FakeClock(), True
+        self.caller = Caller(
+            self.limiter,
+            self.provider,
+            catalog(),
+            self.events,
+            now=self.clock,
+            can_settle=lambda: self.can_settle,
+        )
+
+    async def serve(self, request: Request) -> tuple[bool | None, Outcome | None]:
+        """Whether the slot was used, and the request's outcome if it has one."""
+        now = asyncio.get_running_loop().time()
+        waiting = Waiting(request, now, asyncio.get_running_loop().create_future(), token="t-1")
+        is_used = await self.caller.serve(waiting, Slot(Operation.GLOBE, Lane.OTP, 0, float("inf"), False, False))
+        return is_used, waiting.outcome.result() if waiting.outcome.done() else None
+
+
+@pytest.fixture
+async def rig() -> Rig:
+    return Rig()
+
+
+async def test_an_acceptance_is_in_the_ledger_before_the_request_has_its_outcome(rig: Rig) -> None:
+    is_used, outcome = await rig.serve(make_request(history=History(published=NOW, attempts=1, first_tried=NOW)))
+
+    assert (is_used, type(outcome)) == (True, Accepted)
+    ((_, news),) = rig.limiter.recorded
+    assert isinstance(news, Answer)
+    assert isinstance(outcome, Accepted)
+    assert (news.accepted, news.attempts, news.first_tried) == (outcome, 2, NOW)
+
+
+@pytest.mark.parametrize("deadline", [NOW + timedelta(minutes=1), NOW], ids=["in time", "after its deadline"])
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [(Sent(BEFORE, 0), Sent(BEFORE, 0)), (Busy(1_500_000), Underway(timedelta(seconds=1.5)))],
+    ids=["sent", "under way"],
+)
+async def test_a_request_that_the_ledger_knows_is_not_called_for(
+    rig: Rig, deadline: object, known: Sent | Busy, expected: Outcome
+) -> None:
+    rig.limiter.known["r-1"] = known
+    assert isinstance(deadline, type(NOW))
+
+    assert await rig.serve(make_request(deadline=deadline)) == (False, expected)
+    assert rig.provider.sent == []
+
+
+@pytest.mark.parametrize("deadline", [NOW + timedelta(minutes=1), NOW], ids=["in time", "after its deadline"])
+async def test_an_unknown_call_of_somebody_else_is_told_with_its_time_and_reason(rig: Rig, deadline: object) -> None:
+    rig.limiter.known["r-1"] = Doubtful(2, 1_795_435_200_000_000, "local.timeout")
+    assert isinstance(deadline, type(NOW))
+    is_used, outcome = await rig.serve(make_request(deadline=deadline))
+
+    assert is_used is False
+    assert isinstance(outcome, Failed)
+    assert (outcome.row.error_class, outcome.code, outcome.unknowns) == (ErrorClass.UNKNOWN, CALLER_LOST, 2)
+    assert outcome.detail == "(local.timeout, called at 2026-11-23T12:00:00.000+00:00)"
+    assert rig.provider.sent == []
+
+
+async def test_an_expired_request_is_given_up_only_when_the_ledger_says_that_it_may_be(rig: Rig) -> None:
+    rig.limiter.forgetful = True
+    with pytest.raises(LimiterUnavailable):
+        await rig.serve(make_request(deadline=NOW))
+
+    rig.limiter.forgetful = False
+    _, outcome = await rig.serve(make_request(deadline=NOW))
+    assert isinstance(outcome, Failed)
+    assert outcome.row.error_class is ErrorClass.EXPIRED
+
+
+async def test_an_unknown_outcome_says_how_many_there_were(rig: Rig) -> None:
+    rig.provider.answers["r-1"] = Fault.TIMEOUT
+    _, outcome = await rig.serve(make_request(history=History(published=NOW, unknowns=1)))
+
+    assert isinstance(outcome, Failed)
+    assert outcome.unknowns == 2
+    assert [news for _, news in rig.limiter.recorded] == ["local.timeout"]
+
+
+async def test_what_the_provider_said_stands_when_the_ledger_cannot_be_told(rig: Rig) -> None:
+    rig.limiter.forgetful = True
+    is_used, outcome = await rig.serve(make_request())
+
+    assert (is_used, type(outcome)) == (True, Accepted)
+
+
+async def test_a_claim_that_is_not_used_is_given_back(rig: Rig) -> None:
+    rig.can_settle = False
+
+    assert await rig.serve(make_request()) == (None, None)
+    assert rig.limiter.given_back == ["r-1"]
+    assert rig.provider.sent == []
+
+
+async def test_a_deadline_that_passes_between_claim_and_call_is_kept(rig: Rig) -> None:
+    admit = rig.limiter.admit
+
+    async def slowly(request: Request, token: str) -> object:
+        rig.clock.advance(timedelta(minutes=6))
+        return await admit(request, token)
+
+    rig.limiter.admit = slowly  # type: ignore[method-assign, assignment]  # time passes exactly there
+
+    assert await rig.serve(make_request()) == (None, None)
+    assert rig.limiter.given_back == ["r-1"]
+    assert rig.provider.sent == []
+
+
+async def test_an_expired_request_waits_while_nobody_knows_whether_it_was_sent() -> None:
+    limiter, clock = FakeLimiter(forgetful=True), FakeClock()
+    dispatch = Dispatch(
+        limiter, FakeProvider(), catalog(), RecordingEvents(),
+        quotas={}, concurrency=1, patience=timedelta(minutes=10), now=clock,
+    )  # fmt: skip
+    limiter.known["r-1"] = Sent(BEFORE, 0)
+    sending = asyncio.create_task(dispatch.send(make_request(deadline=NOW)))
+    await asyncio.sleep(0)
+    await dispatch.sweep()
+    assert not sending.done()
+
+    limiter.forgetful = False
+    await dispatch.sweep()
+    assert await sending == Sent(BEFORE, 0)

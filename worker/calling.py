@@ -1,0 +1,175 @@
+"""One request in its slot: claimed in the ledger and counted, called when the slot is due, its outcome recorded.
+
+    admit     limiter/admit.lua    ledger claim, windows, caps    -> Admitted, or why not
+    call      provider/client.py   one signed call                -> Reply | Fault
+    classify  core/catalog.py      Reply | Fault                  -> Accepted | Failed
+    record    limiter/record.lua   into the ledger; taken out of the windows when certainly not accepted
+    teach     lessons.py           what it means for everybody else's calls
+
+If the process dies before the claim, nothing happened. From then on, until the outcome is recorded, the ledger says
+that a call is under way, and once the lease is over that it is unknown. Afterwards it knows the outcome.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from time import monotonic
+from typing import Final
+
+from worker.core.catalog import Catalog
+from worker.core.decide import too_soon_or_late
+from worker.core.decode import Request
+from worker.core.ledger import Busy, Doubtful, outcome_of
+from worker.core.outcome import Accepted, Answer, Closed, Early, ErrorClass, Failed, OnHold, Outcome, Sent, Unserved
+from worker.core.plan import is_certain
+from worker.core.quota import Admitted
+from worker.core.record import call_fields
+from worker.errors import LimiterUnavailable
+from worker.lessons import teach
+from worker.ports import Events, Limiter, Provider
+from worker.waiting import Slot, Waiting
+
+#: Event loops round their timers to the millisecond: with half of one more, none is early.
+_ROUNDING_S: Final = 0.0005
+#: The provider documents no bound of ValidityPeriod; three days is the longest that carriers keep a message.
+_LONGEST_VALIDITY_S: Final = 3 * 24 * 3600
+#: A claim that is older than this is made again before the call: else the call could outlast its lease.
+_FRESH_S: Final = 1.0
+_UNWANTED: Final = Unserved("its delivery was lost with the connection")
+
+
+class Caller:
+    """Makes calls; knows nothing of other requests."""
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        provider: Provider,
+        catalog: Catalog,
+        events: Events,
+        *,
+        now: Callable[[], datetime],
+        can_settle: Callable[[], bool],
+    ) -> None:
+        """While *can_settle* is false no call begins: its outcome could not be told."""
+        self._limiter = limiter
+        self._provider = provider
+        self._catalog = catalog
+        self._events = events
+        self._now = now
+        self._can_settle = can_settle
+
+    def refusal(self, waiting: Waiting) -> Failed | Early | Unserved | None:
+        """Why *waiting* may not be called for now, or any more; None when it may."""
+        verdict = too_soon_or_late(waiting.request, self._now())
+        if verdict is ErrorClass.EXPIRED:
+            return self._catalog.failed("local.expired", called=False)
+        if isinstance(verdict, Early):
+            return verdict
+        return None if waiting.is_wanted() else _UNWANTED
+
+    async def refuse(self, waiting: Waiting, refusal: Failed | Early | Unserved) -> None:
+        """Let *waiting* go with *refusal*; what was called for before its deadline is not expired, whatever the time.
+
+        Raises:
+            LimiterUnavailable: nobody knows whether it was called for; it still waits.
+        """
+        outcome: Outcome = refusal
+        if isinstance(refusal, Failed) and (known := await self._limiter.recall(waiting.request)) is not None:
+            outcome = outcome_of(known, self._catalog)
+        waiting.resolve(outcome)
+
+    async def serve(self, waiting: Waiting, slot: Slot) -> bool | None:
+        """Use *slot* for *waiting*.
+
+        Returns:
+            True: it was used. False: it was not, and *waiting* has its outcome. None: it came too late, or nothing
+            could be settled; *waiting* still waits.
+
+        Raises:
+            LimiterUnavailable: nothing may be sent; *waiting* still waits.
+        """
+        if (refusal := self.refusal(waiting)) is not None:
+            await self.refuse(waiting, refusal)
+            return False
+        refused = await self._admit(waiting)
+        if refused is not None:
+            waiting.resolve(refused)
+            return False
+        claimed = monotonic()
+        if (early_s := slot.due - monotonic()) > 0:
+            await asyncio.sleep(early_s + _ROUNDING_S)
+        if not self._may_call(waiting, slot, claimed):
+            await self._release(waiting)
+            return None
+        await self._call(waiting, slot)
+        return True
+
+    async def _admit(self, waiting: Waiting) -> Outcome | None:
+        """Claim and count *waiting*; returns what stands against it."""
+        match await self._limiter.admit(waiting.request, waiting.token):
+            case Admitted() as admitted:
+                waiting.admitted = admitted
+                return None
+            case (Sent() | Busy() | Doubtful()) as known:
+                return outcome_of(known, self._catalog)
+            case (Closed() | OnHold()) as closed:
+                return closed
+
+    def _may_call(self, waiting: Waiting, slot: Slot, claimed: float) -> bool:
+        """Ask this last, with nothing to wait for between the answer and the call."""
+        now = monotonic()
+        is_late = now > slot.use_by or now - claimed > _FRESH_S
+        return not is_late and self._can_settle() and self.refusal(waiting) is None
+
+    async def _release(self, waiting: Waiting) -> None:
+        """Give the claim back, so that nobody takes *waiting* for called while it waits for another slot."""
+        admitted, waiting.admitted = waiting.admitted, None
+        if admitted is not None:
+            with suppress(LimiterUnavailable):  # its token claims it again, and does not count it twice
+                await self._limiter.record(admitted, None)
+
+    async def _call(self, waiting: Waiting, slot: Slot) -> None:
+        request, began = waiting.request, monotonic()
+        left_s = int((request.deadline - self._now()).total_seconds())
+        answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
+        outcome = self._catalog.classify(answer)
+        if isinstance(outcome, Accepted):
+            outcome = replace(outcome, at=self._now())
+        self._events.emit(
+            "provider.called",
+            operation=slot.operation.value,
+            lane=request.lane.value,
+            waited_s=began - waiting.since,
+            duration_s=monotonic() - began,
+            lateness_s=max(began - slot.due, 0.0),
+            **call_fields(outcome),
+        )
+        try:
+            outcome = await self._record(waiting, outcome)
+            with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
+                await teach(self._limiter, self._events, slot, outcome)
+        finally:  # whatever goes wrong above, what the provider said of this request stands
+            waiting.resolve(outcome)
+
+    async def _record(self, waiting: Waiting, outcome: Accepted | Failed) -> Accepted | Failed:
+        """Tell the ledger; before the outcome is published, so that a delivery that comes again finds it there."""
+        admitted, waiting.admitted = waiting.admitted, None
+        if admitted is None:
+            raise RuntimeError("a request was called for that was not claimed")
+        with suppress(LimiterUnavailable):  # it is told later, and until then the claim stands
+            if isinstance(outcome, Accepted):
+                await self._limiter.record(admitted, _answer(waiting.request, outcome))
+            elif is_certain(outcome):
+                await self._limiter.record(admitted, None)
+            else:
+                unknowns = await self._limiter.record(admitted, outcome.code)
+                return replace(outcome, unknowns=unknowns)
+        return outcome
+
+
+def _answer(request: Request, accepted: Accepted) -> Answer:
+    history = request.history.called(accepted.at or request.deadline)
+    return Answer(accepted, history.attempts, history.first_tried or request.deadline)
