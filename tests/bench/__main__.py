@@ -12,10 +12,12 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.bench import accuracy, micro, profiling, throughput
+from tests.bench import accuracy, micro, profiling, standstill, throughput
 from tests.bench.bed import bed
 
 _PARTS: Final = ("throughput", "accuracy", "profile", "micro")
+#: Takes minutes, so it runs only when it is named.
+_STANDSTILL: Final = "standstill"
 #: Calls per second, and seconds.
 _QUOTAS: Final = ((30, 20), (500, 10))
 
@@ -39,16 +41,32 @@ async def _main(arguments: argparse.Namespace) -> None:
         if arguments.stacks:
             arguments.stacks.write_text(stacks.text, "utf-8")
         console.print(profiling.table(stacks))
+    if _STANDSTILL in chosen:
+        async with bed() as ground:
+            stopped = await standstill.standstill(
+                ground, backlog=arguments.backlog, rate=arguments.rate, code=arguments.code, seconds=arguments.seconds
+            )
+        console.print(standstill.table([stopped]))
     if "micro" in chosen:
         console.print(micro.table())
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*_PARTS, []], metavar="PART", help=f"of {', '.join(_PARTS)}; all")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        choices=[*_PARTS, _STANDSTILL, []],
+        metavar="PART",
+        help=f"of {', '.join(_PARTS)} (all when none is named), {_STANDSTILL}",
+    )
     parser.add_argument("--messages", type=int, default=20_000, help="requests of each run (20000)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (3)")
     parser.add_argument("--stacks", type=Path, help="keep the profile's stacks in this file")
+    parser.add_argument("--code", default="AMOUNT_NOT_ENOUGH", help="the standstill's reason (AMOUNT_NOT_ENOUGH)")
+    parser.add_argument("--backlog", type=int, default=100_000, help="requests that wait then (100000)")
+    parser.add_argument("--rate", type=int, default=100, help="the quota then (100)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long it lasts (60)")
     return parser.parse_args()
 
 
