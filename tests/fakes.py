@@ -1,17 +1,20 @@
 """In-memory neighbours of the way of a message, each the simplest thing that keeps its Protocol's promise."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker.core.decode import RawMessage, Request
 from worker.core.envelope import Outgoing
+from worker.core.holds import Hold, HoldName, Refusal
 from worker.core.lane import Lane
 from worker.core.ledger import Busy, Doubtful
-from worker.core.outcome import Answer, Fault, Reply, Sent
-from worker.core.quota import Admission, Admitted, Grant, Hold, Operation, Slots
+from worker.core.lesson import Refused
+from worker.core.outcome import Answer, Fault, OnHold, Reply, Sent
+from worker.core.quota import Admission, Admitted, Grant, Operation, Slots
+from worker.core.request import SmsRequest
 from worker.errors import LimiterUnavailable
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -45,6 +48,44 @@ class RecordingEvents:
 
 
 @dataclass
+class FakeHolds:
+    """Remembers what it was taught; nothing is held unless a test says so."""
+
+    taught: list[tuple[str, Any]]
+    #: What is held after a refusal.
+    hold: Hold | None = None
+    began: bool = True
+    #: It takes more refusals.
+    refuse_only: bool = False
+    #: What stands against every request.
+    met: OnHold | None = None
+
+    async def refused(self, refused: Refused) -> Refusal:
+        self.taught.append(("refused", refused))
+        if self.refuse_only:
+            return Refusal(None)
+        return Refusal(self.hold or Hold(refused.name, refused.code, 0.0, 5.0), self.began)
+
+    async def undecided(self, name: HoldName) -> None:
+        self.taught.append(("undecided", name))
+
+    async def unprobed(self, name: HoldName) -> None:
+        self.taught.append(("unprobed", name))
+
+    async def works(self, name: HoldName, *, probed: bool) -> Hold | None:
+        if not probed:
+            return None
+        self.taught.append(("works", name))
+        return Hold(name, "AMOUNT_NOT_ENOUGH", 60.0)
+
+    async def list(self) -> Sequence[Hold]:
+        return [self.hold] if self.hold else []
+
+    def on_hold(self, sms: SmsRequest) -> OnHold | None:
+        return self.met
+
+
+@dataclass
 class FakeLimiter:
     """Grants whatever is asked, unless a test says otherwise."""
 
@@ -65,6 +106,7 @@ class FakeLimiter:
 
     def __post_init__(self) -> None:
         self.open.set()
+        self.holds = FakeHolds(self.taught)
 
     async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         self.asked.append((operation, lane, want))
@@ -74,7 +116,7 @@ class FakeLimiter:
             raise answer
         return answer
 
-    async def admit(self, request: Request, token: str) -> Admission:
+    async def admit(self, request: Request, token: str, *, probe: bool = False) -> Admission:
         self.admitted.append(request)
         self.tokens.append(token)
         answer = self.admissions.pop(0) if self.admissions else self.known.get(request.sms.id, Admitted(request))
@@ -104,16 +146,6 @@ class FakeLimiter:
 
     async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
         self.taught.append(("throttled", (operation, retry_after_s)))
-
-    async def hold(self, code: str) -> bool:
-        self.taught.append(("hold", code))
-        return True
-
-    async def lift(self) -> None:
-        self.taught.append(("lift", None))
-
-    async def held(self) -> Hold | None:
-        return None
 
 
 @dataclass

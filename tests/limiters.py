@@ -17,6 +17,7 @@ from worker.settings import HoldSettings, RedisSettings
 
 GLOBE = Operation.GLOBE
 LEASE = timedelta(seconds=18)
+RAMP = timedelta(seconds=10)
 #: Longer than any limiter stays silent after it found an empty Redis.
 SILENCE = timedelta(seconds=6)
 
@@ -33,6 +34,10 @@ class VirtualTime:
 
     def set(self, now: datetime) -> None:
         self.us = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+    @property
+    def now(self) -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.us)
 
     def advance(self, step: timedelta) -> None:
         self.us += step // timedelta(microseconds=1)
@@ -67,7 +72,7 @@ async def started(
         quotas={GLOBE: Quota(rate, floors=floors or {})},
         windows=windows,
         caps=caps,
-        hold=HoldSettings(first_probe=timedelta(seconds=5), slowest_probe=timedelta(seconds=15)),
+        hold=HoldSettings(first_probe=timedelta(seconds=5), slowest_probe=timedelta(seconds=15), ramp=RAMP),
         memory=timedelta(hours=72),
         lease=LEASE,
         events=events or RecordingEvents(),

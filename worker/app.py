@@ -8,22 +8,24 @@ then everything closes. What is unsettled by then is delivered again.
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Final
 
 from worker import __version__
+from worker.braking import Braking, Standstill
 from worker.broker.connection import connected
 from worker.broker.consumer import Intake
 from worker.broker.declare import declare, verify
 from worker.broker.difference import Difference
 from worker.broker.publisher import Publisher
 from worker.broker.settle import BrokerSettler
+from worker.core.holds import ACCOUNT, Hold
 from worker.core.lane import Lane
-from worker.core.quota import Hold
 from worker.dispatch import Dispatch
 from worker.errors import BrokerUnavailable, LimiterUnavailable, TopologyMismatch, WorkerError
+from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter
 from worker.pipeline import Pipeline
 from worker.provider.client import Client
@@ -33,7 +35,7 @@ from worker.telemetry.gauges import Snapshot
 from worker.telemetry.health import Health
 from worker.telemetry.libraries import libraries_heard
 from worker.telemetry.open import Observed, open_telemetry
-from worker.terms import caps_of, lease_of, quotas_of, terms_of, windows_of
+from worker.terms import brake_of, caps_of, lease_of, quotas_of, terms_of, windows_of
 
 #: How often the limiter is asked how it is: what readiness and the gauges know of Redis and the hold is this old.
 _WATCH_S: Final = 1.0
@@ -77,17 +79,22 @@ class App:
             concurrency=settings.provider.concurrency,
             patience=settings.worker.patience,
             now=_now,
-            can_settle=lambda: self.publisher.is_connected and not self.publisher.blocked and not settler.is_stuck,
+            can_settle=self._can_settle,
         )
         self.topology = terms.topology
         self.publisher = Publisher(settings.broker, terms.topology, events)
-        settler = BrokerSettler(self.publisher, terms.topology, events, pause=settings.broker.reconnect_pause, now=_now)
-        pipeline = Pipeline(self.dispatch, settler, events, terms, now=_now, dice=random.random)
-        prefetch = {lane: settings.lanes.of(lane).prefetch for lane in settings.worker.lanes}
+        pause, lanes = settings.broker.reconnect_pause, settings.worker.lanes
+        self.settler = BrokerSettler(self.publisher, terms.topology, events, pause=pause, now=_now)
+        limits, still = brake_of(settings), self._standstill
+        self.braking = Braking(limits, self.dispatch, events, lanes=len(lanes), standstill=still)
+        pipeline = Pipeline(
+            self.braking, self.settler, events, terms, now=_now, dice=random.random, settled=self.braking.settled
+        )
+        prefetch = {lane: settings.lanes.of(lane).prefetch for lane in lanes}
         self.intake = Intake(settings.broker, terms.topology, prefetch, pipeline.receive, events)
         self.health = Health(settings.http, lambda: self.snapshot().conditions(), observed.metrics.exposition)
         observed.metrics.watch(self.snapshot)
-        self._hold: Hold | None = None
+        self._holds: Sequence[Hold] = ()
         #: None until Redis was asked for the first time.
         self._redis_answers: bool | None = None
         self._draining = False
@@ -102,8 +109,20 @@ class App:
             blocked=self.publisher.blocked,
             limiter=self._redis_answers is True,
             draining=self._draining,
-            held=self._hold.code if self._hold else None,
+            holds=self._holds,
+            braked=str(self.braking.braked) if self.braking.braked else None,
+            standstill=self.braking.standstill,
         )
+
+    def _can_settle(self) -> bool:
+        return self.publisher.is_connected and not self.publisher.blocked and not self.settler.is_stuck
+
+    def _standstill(self) -> Standstill | None:
+        if not self._redis_answers:
+            return Standstill.LIMITER
+        if not self._can_settle():
+            return Standstill.OUTCOMES
+        return Standstill.HELD if any(hold.name == ACCOUNT for hold in self._holds) else None
 
     async def serve(self, shutdown: Shutdown) -> bool:
         """Work until *shutdown*; True when everything in hand was settled or given back.
@@ -145,6 +164,7 @@ class App:
         parts.start(self._watch(), "watch")
         await self.provider.start()
         parts.start(self.dispatch.run(), "dispatch")
+        parts.start(self.braking.run(self.intake), "braking")
         await self._fit_topology()
         parts.start(self.publisher.run(), "broker publish")
         await _until(lambda: self.publisher.is_connected)
@@ -184,12 +204,18 @@ class App:
             try:
                 if not self._redis_answers:
                     await self.limiter.start()
+                    await self._tell_eviction()
                 await self.limiter.check_writable()
-                self._hold = await self.limiter.held()
+                self._holds = await self.limiter.holds.list()
                 self._tell_limiter(answers=True)
             except LimiterUnavailable as error:
                 self._tell_limiter(answers=False, kind=str(error))
             await asyncio.sleep(_WATCH_S)
+
+    async def _tell_eviction(self) -> None:
+        policy = await eviction_policy(self.settings.redis)
+        if policy is not None:
+            self._events.emit("limiter.may_evict", policy=policy)
 
     def _tell_limiter(self, *, answers: bool, **fields: str) -> None:
         if answers != self._redis_answers:

@@ -14,20 +14,22 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import Enum, auto
 from time import monotonic
 from typing import Final
 
 from worker.core.catalog import Catalog
 from worker.core.decide import too_soon_or_late
 from worker.core.decode import Request
+from worker.core.holds import ACCOUNT, HoldName
 from worker.core.ledger import Busy, Doubtful, outcome_of
 from worker.core.outcome import Accepted, Answer, Closed, Early, ErrorClass, Failed, OnHold, Outcome, Sent, Unserved
 from worker.core.plan import is_certain
-from worker.core.quota import Admitted
+from worker.core.quota import Admitted, Held
 from worker.core.record import call_fields
 from worker.errors import LimiterUnavailable
-from worker.lessons import teach
+from worker.lessons import Call, teach
 from worker.ports import Events, Limiter, Provider
 from worker.waiting import Slot, Waiting
 
@@ -37,7 +39,22 @@ _ROUNDING_S: Final = 0.0005
 _LONGEST_VALIDITY_S: Final = 3 * 24 * 3600
 #: A claim that is older than this is made again before the call: else the call could outlast its lease.
 _FRESH_S: Final = 1.0
+#: A request whose deadline is nearer is asked about in Redis: the ledger may know it.
+_NEAR: Final = timedelta(seconds=10)
 _UNWANTED: Final = Unserved("its delivery was lost with the connection")
+
+
+class Use(Enum):
+    """What became of a slot and of the request that it was for."""
+
+    #: A call was made.
+    CALLED = auto()
+    #: None was, and the request has its outcome.
+    FREE = auto()
+    #: None was, and the request still waits: the slot came too late, or nothing could be settled.
+    LATE = auto()
+    #: None was, and the request still waits: the account is held, so the slot is for nobody.
+    HELD = auto()
 
 
 class Caller:
@@ -63,12 +80,12 @@ class Caller:
 
     def refusal(self, waiting: Waiting) -> Failed | Early | Unserved | None:
         """Why *waiting* may not be called for now, or any more; None when it may."""
+        if not waiting.is_wanted():  # first: whoever is not wanted needs no other reason, and no Redis to give it
+            return _UNWANTED
         verdict = too_soon_or_late(waiting.request, self._now())
         if verdict is ErrorClass.EXPIRED:
             return self._catalog.failed("local.expired", called=False)
-        if isinstance(verdict, Early):
-            return verdict
-        return None if waiting.is_wanted() else _UNWANTED
+        return verdict if isinstance(verdict, Early) else None
 
     async def refuse(self, waiting: Waiting, refusal: Failed | Early | Unserved) -> None:
         """Let *waiting* go with *refusal*; what was called for before its deadline is not expired, whatever the time.
@@ -81,38 +98,45 @@ class Caller:
             outcome = outcome_of(known, self._catalog)
         waiting.resolve(outcome)
 
-    async def serve(self, waiting: Waiting, slot: Slot) -> bool | None:
-        """Use *slot* for *waiting*.
+    def on_hold(self, request: Request) -> OnHold | None:
+        """The hold that *request* would meet, as far as this worker knows: it needs no slot to be told so."""
+        return self._limiter.holds.on_hold(request.sms) if request.deadline - self._now() > _NEAR else None
 
-        Returns:
-            True: it was used. False: it was not, and *waiting* has its outcome. None: it came too late, or nothing
-            could be settled; *waiting* still waits.
+    async def serve(self, waiting: Waiting, slot: Slot) -> Use:
+        """Use *slot* for *waiting*.
 
         Raises:
             LimiterUnavailable: nothing may be sent; *waiting* still waits.
         """
         if (refusal := self.refusal(waiting)) is not None:
             await self.refuse(waiting, refusal)
-            return False
-        refused = await self._admit(waiting)
+            return Use.FREE
+        refused = await self._admit(waiting, slot)
+        if isinstance(refused, Held):
+            return Use.HELD
         if refused is not None:
             waiting.resolve(refused)
-            return False
+            return Use.FREE
         claimed = monotonic()
         if (early_s := slot.due - monotonic()) > 0:
             await asyncio.sleep(early_s + _ROUNDING_S)
         if not self._may_call(waiting, slot, claimed):
             await self._release(waiting)
-            return None
+            return Use.LATE
         await self._call(waiting, slot)
-        return True
+        return Use.CALLED
 
-    async def _admit(self, waiting: Waiting) -> Outcome | None:
+    async def _admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | None:
         """Claim and count *waiting*; returns what stands against it."""
-        match await self._limiter.admit(waiting.request, waiting.token):
+        match await self._limiter.admit(waiting.request, waiting.token, probe=slot.probe):
             case Admitted() as admitted:
                 waiting.admitted = admitted
+                for name in admitted.probes:
+                    told = {"scope": name.scope.value, "subject": name.subject}
+                    self._events.emit("hold.probe", **told, operation=slot.operation.value)
                 return None
+            case Held() as held:
+                return held
             case (Sent() | Busy() | Doubtful()) as known:
                 return outcome_of(known, self._catalog)
             case (Closed() | OnHold()) as closed:
@@ -130,11 +154,19 @@ class Caller:
         if admitted is not None:
             with suppress(LimiterUnavailable):  # its token claims it again, and does not count it twice
                 await self._limiter.record(admitted, None)
+                for name in admitted.probes:
+                    await self._limiter.holds.unprobed(name)
+
+    async def unprobed(self) -> None:
+        """The slot that was the probe of the account's hold is not used."""
+        with suppress(LimiterUnavailable):  # its lease ends by itself
+            await self._limiter.holds.unprobed(ACCOUNT)
 
     async def _call(self, waiting: Waiting, slot: Slot) -> None:
         request, began = waiting.request, monotonic()
         left_s = int((request.deadline - self._now()).total_seconds())
         answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
+        probes = _probes(waiting, slot)
         outcome = self._catalog.classify(answer)
         if isinstance(outcome, Accepted):
             outcome = replace(outcome, at=self._now())
@@ -147,12 +179,14 @@ class Caller:
             lateness_s=max(began - slot.due, 0.0),
             **call_fields(outcome),
         )
+        taught: Outcome = outcome
         try:
-            outcome = await self._record(waiting, outcome)
+            taught = outcome = await self._record(waiting, outcome)
+            call = Call(request.sms, slot.operation, probes, self._now())
             with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
-                await teach(self._limiter, self._events, slot, outcome)
+                taught = await teach(self._limiter, self._events, call, outcome)
         finally:  # whatever goes wrong above, what the provider said of this request stands
-            waiting.resolve(outcome)
+            waiting.resolve(taught)
 
     async def _record(self, waiting: Waiting, outcome: Accepted | Failed) -> Accepted | Failed:
         """Tell the ledger; before the outcome is published, so that a delivery that comes again finds it there."""
@@ -168,6 +202,11 @@ class Caller:
                 unknowns = await self._limiter.record(admitted, outcome.code)
                 return replace(outcome, unknowns=unknowns)
         return outcome
+
+
+def _probes(waiting: Waiting, slot: Slot) -> frozenset[HoldName]:
+    admitted = waiting.admitted or Admitted()
+    return admitted.probes | {ACCOUNT} if slot.probe else admitted.probes
 
 
 def _answer(request: Request, accepted: Accepted) -> Answer:

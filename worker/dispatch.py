@@ -16,11 +16,11 @@ from math import inf
 from time import monotonic
 from typing import Final
 
-from worker.calling import Caller
+from worker.calling import Caller, Use
 from worker.core.catalog import Catalog
 from worker.core.decode import Request
 from worker.core.lane import Lane
-from worker.core.outcome import Outcome, Unserved
+from worker.core.outcome import Outcome, Scope, Unserved
 from worker.core.plan import lease
 from worker.core.quota import Grant, Held, Operation, Quota, Slots, Turn
 from worker.errors import LimiterUnavailable
@@ -89,6 +89,8 @@ class Dispatch:
             return _LEAVING
         waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted, self._token())
         if not await self._is_refused(waiting):
+            if (held := self._caller.on_hold(request)) is not None:
+                return held
             self._room.join(waiting)
         return await waiting.outcome
 
@@ -164,7 +166,7 @@ class Dispatch:
     def _book(self, operation: Operation, lane: Lane, slots: Slots) -> None:
         """Waits count from the arrival of the answer: that is never early."""
         if slots.probe:
-            self._events.emit("hold.probe", operation=operation.value)
+            self._events.emit("hold.probe", scope=Scope.ACCOUNT.value, subject="", operation=operation.value)
         answered = monotonic()
         for wait_s in slots.waits_s:
             due = answered + wait_s
@@ -189,7 +191,7 @@ class Dispatch:
         waiting = self._next(slot)
         if line.unbooked > 0:  # the slot was burnt, or went to a more urgent lane
             line.wake.set()
-        if waiting is None:
+        if waiting is None and not slot.probe:
             self._release(1)
             return
         call = self._loop.create_task(self._use(slot, waiting), name=f"call {slot.operation.value}")
@@ -209,12 +211,12 @@ class Dispatch:
             self._events.emit("slot.unused", operation=slot.operation.value)
         return waiting
 
-    async def _use(self, slot: Slot, first: Waiting) -> None:
+    async def _use(self, slot: Slot, first: Waiting | None) -> None:
         """Give *slot* to *first*, or if it may not be called to the next best, as long as the slot is fresh."""
-        waiting: Waiting | None = first
+        waiting = first
         while waiting is not None:
             try:
-                is_used = await self._caller.serve(waiting, slot)
+                use = await self._caller.serve(waiting, slot)
             except LimiterUnavailable:
                 self._put_back(waiting)
                 return
@@ -222,11 +224,13 @@ class Dispatch:
                 if not waiting.fail(error):
                     self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
                 return
-            if is_used:
+            if use is Use.CALLED:
                 return
-            if is_used is None:
+            if use is not Use.FREE:
                 self._put_back(waiting)
-            waiting = self._next(slot)
+            waiting = self._next(slot) if use is not Use.HELD else None
+        if slot.probe:
+            await self._caller.unprobed()
 
     def _put_back(self, waiting: Waiting) -> None:
         if self._draining:

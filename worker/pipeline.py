@@ -61,14 +61,16 @@ class Pipeline:
         *,
         now: Callable[[], datetime],
         dice: Callable[[], float],
+        settled: Callable[[Disposition], None] = lambda _: None,
     ) -> None:
-        """*dice* gives numbers in [0, 1)."""
+        """*dice* gives numbers in [0, 1); *settled* hears what became of each request when that is certain."""
         self._sender = sender
         self._settler = settler
         self._events = events
         self._terms = terms
         self._now = now
         self._dice = dice
+        self._settled = settled
 
     async def receive(self, delivery: Delivery) -> None:
         """Take *delivery* to its end; the broker has it again if this cannot be told to it."""
@@ -80,6 +82,7 @@ class Pipeline:
         except (BrokerUnavailable, Unroutable) as error:
             self._events.emit("delivery.unsettled", lane=delivery.raw.lane.value, kind=type(error).__name__)
             return
+        self._settled(disposition)
         fields = closing_fields(request, delivery.raw.lane, disposition, received, settled)
         self._events.emit("delivery.settled", redelivered=delivery.redelivered, **fields)
 

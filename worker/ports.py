@@ -1,15 +1,18 @@
 """What the way of a message needs from the world: one Protocol per neighbour, implemented by one adapter each."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, TypeAlias
 
 from worker.core.decode import RawMessage, Request
 from worker.core.envelope import Outgoing
+from worker.core.holds import Hold, HoldName, Refusal
 from worker.core.lane import Lane
 from worker.core.ledger import Busy, Doubtful
-from worker.core.outcome import Answer, Fault, Reply, Sent
-from worker.core.quota import Admission, Admitted, Grant, Hold, Operation
+from worker.core.lesson import Refused
+from worker.core.outcome import Answer, Fault, OnHold, Reply, Sent
+from worker.core.quota import Admission, Admitted, Grant, Operation
+from worker.core.request import SmsRequest
 
 
 class Events(Protocol):
@@ -59,16 +62,55 @@ class Settler(Protocol):
         """Return *delivery* to its queue as it came; never raises on a connection that is gone."""
 
 
+class Holds(Protocol):
+    """The scopes for which sending is stopped, shared by all workers.
+
+    Every coroutine raises LimiterUnavailable when Redis cannot be asked.
+    """
+
+    async def refused(self, refused: Refused) -> Refusal:
+        """The provider refuses everything of a scope: hold it, at once or when it repeats.
+
+        When the call was the probe of the hold, the next one comes later.
+        """
+
+    async def undecided(self, name: HoldName) -> None:
+        """The probe of *name* showed nothing, or nobody knows what: the next one comes later."""
+
+    async def unprobed(self, name: HoldName) -> None:
+        """The probe of *name* was not made: somebody else may make it now."""
+
+    async def works(self, name: HoldName, *, probed: bool) -> Hold | None:
+        """The provider accepted a call, which was the probe of *name* when *probed*; returns the hold that is lifted.
+
+        Costs nothing for the usual call.
+        """
+
+    async def list(self) -> Sequence[Hold]:
+        """All holds, that of the account first."""
+
+    def on_hold(self, sms: SmsRequest) -> OnHold | None:
+        """The hold of its sender or country that stands against *sms*, and needs no probe now, without asking anybody.
+
+        It may be a second old, and knows nothing of the ledger: only for requests whose deadline is not near.
+        """
+
+
 class Limiter(Protocol):
     """The limits shared by all workers. Every method raises LimiterUnavailable when nothing may be sent."""
+
+    @property
+    def holds(self) -> Holds:
+        """The scopes for which sending is stopped."""
 
     async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         """Book up to *want* slots (at least one is meant) for requests of *lane*."""
 
-    async def admit(self, request: Request, token: str) -> Admission:
+    async def admit(self, request: Request, token: str, *, probe: bool = False) -> Admission:
         """Claim *request* in the ledger and count it in every window and cap, or do nothing and say why not.
 
-        *token* names the asker; claiming again with the same one changes nothing.
+        *token* names the asker; claiming again with the same one changes nothing. *probe* says that the slot is the
+        probe of the account's hold: while there is one, nobody else is admitted.
         """
 
     async def recall(self, request: Request) -> Sent | Busy | Doubtful | None:
@@ -91,19 +133,6 @@ class Limiter(Protocol):
 
     async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
         """The provider throttled a call: slow the shared bucket down."""
-
-    async def hold(self, code: str) -> bool:
-        """The provider says that nothing of the account can succeed: hold, or lengthen the hold after a probe.
-
-        Returns:
-            Whether the hold begins with this.
-        """
-
-    async def lift(self) -> None:
-        """A call succeeded: lift the account's hold, if there is one."""
-
-    async def held(self) -> Hold | None:
-        """The account's hold, if there is one."""
 
 
 class Provider(Protocol):

@@ -2,14 +2,21 @@
 
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from worker.core.outcome import Period
+from worker.core.outcome import ErrorClass, Period
 
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+#: Part of a host's name.
+_LABEL: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+#: Classes that say what happened elsewhere than in an answer, or that would settle a request as done unread.
+_NOT_OF_ANSWERS: Final = frozenset(
+    {ErrorClass.ACCEPTED, ErrorClass.MALFORMED, ErrorClass.POISON, ErrorClass.UNROUTABLE, ErrorClass.INTERNAL}
+)
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -66,6 +73,28 @@ def matches(pattern: str, sentence: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _host(value: str) -> str:
+    """Check that *value* names one place to listen at: an empty one would mean every interface."""
+    labels = value.split(".")
+    if not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdecimal():
+        try:
+            ip_address(value)
+        except ValueError:
+            raise ValueError("must be an address or a name: 127.0.0.1, ::1, localhost") from None
+    return value
+
+
+def chosen_classes(classes: dict[str, ErrorClass]) -> dict[str, ErrorClass]:
+    """Check that the operator gives classes to the provider's codes only, and such as a call's answer can have."""
+    for code, error_class in classes.items():
+        if code.startswith("local."):
+            raise ValueError(f"{code} is this program's own code, whose class cannot be chosen")
+        if error_class in _NOT_OF_ANSWERS:
+            allowed = ", ".join(one.value for one in ErrorClass if one not in _NOT_OF_ANSWERS)
+            raise ValueError(f"{code} cannot be {error_class.value}; it may be {allowed}")
+    return classes
+
+
 def period(value: Any) -> Any:
     """Read a calendar period or a length of time."""
     if isinstance(value, Period):
@@ -84,6 +113,10 @@ Namespace = Annotated[
 ]
 #: A whole number; true and 1.0 are none.
 Whole = Annotated[int, Field(strict=True)]
+#: Where to listen.
+Host = Annotated[str, AfterValidator(_host)]
+#: A part of a whole; true and text are none.
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 #: A length of time, written as a number and a unit.
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]

@@ -6,13 +6,28 @@ section, nobody gets all of it.
 """
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass, Period
-from worker.setting_types import Duration, Namespace, PositiveDuration, Section, Whole, address, matches, period
+from worker.setting_types import (
+    Duration,
+    Host,
+    Namespace,
+    PositiveDuration,
+    Section,
+    Share,
+    Whole,
+    address,
+    chosen_classes,
+    matches,
+    period,
+)
+
+#: A call is given up no sooner: a network that is merely slow would make every outcome unknown.
+_SHORTEST_TIMEOUT: Final = timedelta(milliseconds=100)
 
 
 class BrokerSettings(Section):
@@ -42,8 +57,8 @@ class ProviderSettings(Section):
     endpoint: Annotated[
         str, matches(r"https?://[^/\s@]+/?", "must be https:// or http:// and a host, with neither user nor path")
     ] = "https://dysmsapi.ap-southeast-1.aliyuncs.com"
-    connect_timeout: PositiveDuration = timedelta(seconds=3)
-    read_timeout: PositiveDuration = timedelta(seconds=10)
+    connect_timeout: Annotated[Duration, Field(ge=_SHORTEST_TIMEOUT, le=timedelta(seconds=30))] = timedelta(seconds=3)
+    read_timeout: Annotated[Duration, Field(ge=_SHORTEST_TIMEOUT, le=timedelta(minutes=2))] = timedelta(seconds=10)
     keepalive: PositiveDuration = timedelta(seconds=15)
     concurrency: Annotated[Whole, Field(ge=1, le=10_000)] = 200
     channel_id: str | None = None
@@ -72,7 +87,7 @@ class LaneSettings(Section):
     """One lane."""
 
     prefetch: Annotated[Whole, Field(ge=1, le=2000)]
-    floor: Annotated[float, Field(strict=True, ge=0, le=1)]
+    floor: Share
     lifetime: PositiveDuration
     resends: Annotated[Whole, Field(ge=0, le=10)]
 
@@ -145,16 +160,28 @@ class RetrySettings(Section):
 
 
 class HoldSettings(Section):
-    """How an account that cannot send is tried again."""
+    """When sending stops for a sender, how what is held is tried again, and how sending begins again."""
 
     first_probe: PositiveDuration = timedelta(seconds=5)
     slowest_probe: PositiveDuration = timedelta(minutes=2)
+    ramp: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(hours=1))] = timedelta(seconds=10)
+    sender_failures: Annotated[Whole, Field(ge=0, le=1000)] = 3
 
     @model_validator(mode="after")
     def _grows(self) -> "HoldSettings":
         if self.first_probe > self.slowest_probe:
             raise ValueError("first_probe must not be longer than slowest_probe")
         return self
+
+
+class BrakeSettings(Section):
+    """When intake pauses because too much goes wrong."""
+
+    internal: Share = 0.05
+    dead: Share = 0.5
+    # It is counted anew for every delivery, so it is bounded.
+    sample: Annotated[Whole, Field(ge=20, le=1000)] = 100
+    pause: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=10))] = timedelta(seconds=30)
 
 
 class WorkerSettings(Section):
@@ -169,22 +196,22 @@ class WorkerSettings(Section):
 class OutcomesSettings(Section):
     """The outcome events on ``<namespace>.done``."""
 
-    length: Annotated[Whole, Field(ge=1)] = 1_000_000
-    age: PositiveDuration = timedelta(days=7)
+    length: Annotated[Whole, Field(ge=1, le=1_000_000_000)] = 1_000_000
+    age: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=365))] = timedelta(days=7)
     show_numbers: bool = False
 
 
 class CatalogSettings(Section):
     """The operator's own class for some codes."""
 
-    classes: dict[str, ErrorClass] = Field(default_factory=dict)
+    classes: Annotated[dict[str, ErrorClass], AfterValidator(chosen_classes)] = Field(default_factory=dict)
 
 
 class HttpSettings(Section):
     """Health and metrics."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[Whole, Field(ge=0, le=65_535)] = 9464
 
 
@@ -214,6 +241,7 @@ class Settings(Section):
     ledger: LedgerSettings = LedgerSettings()
     retry: RetrySettings = RetrySettings()
     hold: HoldSettings = HoldSettings()
+    brake: BrakeSettings = BrakeSettings()
     worker: WorkerSettings = WorkerSettings()
     outcomes: OutcomesSettings = OutcomesSettings()
     catalog: CatalogSettings = CatalogSettings()

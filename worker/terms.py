@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from worker.core.backoff import Backoff
+from worker.core.brake import Limits
 from worker.core.catalog import catalog
 from worker.core.decide import Policy
 from worker.core.lane import Lane
@@ -62,3 +63,9 @@ def windows_of(settings: Settings) -> tuple[Window, ...]:
 def caps_of(settings: Settings) -> tuple[Cap, ...]:
     """The caps per country and account."""
     return tuple(Cap(one.limit, one.period, one.prefix) for one in settings.limits.caps)
+
+
+def brake_of(settings: Settings) -> Limits:
+    """How much may go wrong before intake pauses."""
+    brake = settings.brake
+    return Limits(brake.internal, brake.dead, brake.sample, brake.pause)

@@ -11,6 +11,7 @@ from worker.broker.declare import declare, verify
 from worker.core.lane import Lane
 from worker.core.topology import Bounds, Topology
 from worker.errors import TopologyMismatch
+from worker.settings import OutcomesSettings
 
 
 async def test_a_topology_that_is_declared_twice_has_no_difference(amqp_url: str) -> None:
@@ -18,6 +19,12 @@ async def test_a_topology_that_is_declared_twice_has_no_difference(amqp_url: str
         assert await declare(connection, Topology()) == []
         assert await declare(connection, Topology()) == []
         assert await verify(connection, Topology()) == []
+
+
+async def test_the_furthest_bounds_that_the_configuration_allows_are_taken(amqp_url: str) -> None:
+    outcomes = OutcomesSettings.model_validate({"length": 1_000_000_000, "age": "365d"})
+    async with connected(settings_for(amqp_url), "operate") as connection:
+        assert await declare(connection, Topology(done=Bounds(outcomes.length, outcomes.age), levels=4)) == []
 
 
 async def test_looking_at_an_empty_broker_names_everything_and_creates_nothing(amqp_url: str) -> None:

@@ -13,6 +13,7 @@ from tests.cli import sms_worker
 from tests.makers import make_fields
 from tests.system import running_system
 from worker.broker.connection import connected, open_channel
+from worker.broker.dead_letters import DeadLetters
 from worker.broker.depths import depths
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass
@@ -155,6 +156,46 @@ def test_replay_and_discard_ask_first_and_only_yes_is_yes(bury: Callable[..., No
     assert listed() == IDS[::2]
     assert sms_worker("dlq", "replay", "content", "--all", "--to-lane", "otp", "--limit", "4", "--yes").code == 0
     assert listed() == IDS[8::2]
+
+
+@pytest.mark.parametrize("command", ["discard", "replay"])
+def test_what_came_after_the_question_was_asked_stays(
+    bury: Callable[..., None], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(["r-1", "r-2"])
+
+    def agree(question: str, **_: Any) -> bool:
+        asked.append(question)
+        bury(["r-2", "r-3"])  # the second has an id that was there before
+        return True
+
+    asked: list[str] = []
+    monkeypatch.setattr("worker.cli.dlq.move.typer.confirm", agree)
+    ran = sms_worker("dlq", command, "content", "--all")
+
+    assert len(asked) == 1
+    assert "2 of 2 letters" in asked[0]
+    assert (ran.code, ran.out.split(" ", 1)[1]) == (0, "2 letters of class content\n")
+    assert listed() == ["r-2", "r-3"]
+
+
+def test_what_comes_when_there_was_nothing_to_ask_about_stays(
+    bury: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury([])
+    looked = DeadLetters.scan
+
+    async def scan(letters: DeadLetters, *bounds: Any) -> list[Any]:
+        found = await looked(letters, *bounds)
+        await asyncio.to_thread(bury, ["r-1"])
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DeadLetters, "scan", scan)
+        ran = sms_worker("dlq", "discard", "content", "--all")
+
+    assert ran.out == "discarded 0 letters of class content\n"
+    assert listed() == ["r-1"]
 
 
 def test_the_lanes_get_what_is_replayed(bury: Callable[..., None], amqp_url: str) -> None:

@@ -20,7 +20,9 @@ from tests.fakes import RecordingEvents
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from worker.configuration import load
+from worker.core.holds import ACCOUNT
 from worker.core.lane import Lane
+from worker.core.lesson import Refused
 from worker.core.topology import Topology
 from worker.limiter.limiter import RedisLimiter
 from worker.terms import caps_of, lease_of, quotas_of, windows_of
@@ -154,14 +156,14 @@ def test_status_tells_the_hold_and_its_code(redis_url: str) -> None:
             events=RecordingEvents(),
         )
         await limiter.start()
-        await limiter.hold("AMOUNT_NOT_ENOUGH")
+        await limiter.holds.refused(Refused(ACCOUNT, "AMOUNT_NOT_ENOUGH", "Add funds."))
         await limiter.aclose()
 
     asyncio.run(hold())
     (status,) = sms_worker("status", "--json").rows
 
-    assert (status["account"], status["hold"]["code"]) == ("held", "AMOUNT_NOT_ENOUGH")
-    assert "because of AMOUNT_NOT_ENOUGH" in sms_worker("status").out
+    assert (status["account"], status["holds"][0]["code"]) == ("held", "AMOUNT_NOT_ENOUGH")
+    assert "AMOUNT_NOT_ENOUGH" in sms_worker("status").out
 
 
 @pytest.fixture

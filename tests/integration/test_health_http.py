@@ -7,11 +7,14 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
+from worker.core.holds import ACCOUNT, Hold, HoldName
+from worker.core.outcome import Scope
 from worker.settings import HttpSettings
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.health import Conditions, Health
 
 ABLE = Snapshot(consuming=True, publishing=True, limiter=True)
+HOLDS = (Hold(ACCOUNT, "AMOUNT_NOT_ENOUGH", 60.0), Hold(HoldName(Scope.SENDER, "ACME"), "INVALID_SENDERID", 60.0))
 
 
 class Served:
@@ -51,7 +54,11 @@ async def test_a_worker_that_can_take_and_settle_is_ready(served: Served) -> Non
             "broker_not_blocked": True,
             "limiter_available": True,
             "not_draining": True,
+            "not_braked": True,
+            "brake": "released",
+            "intake_paused": "no",
             "account_held": "no",
+            "held": "nothing",
         },
     }
 
@@ -64,6 +71,7 @@ async def test_a_worker_that_can_take_and_settle_is_ready(served: Served) -> Non
         (replace(ABLE, blocked=True), "broker_not_blocked"),
         (replace(ABLE, limiter=False), "limiter_available"),
         (replace(ABLE, draining=True), "not_draining"),
+        (replace(ABLE, braked="60 of 100 dead, mostly invalid INVALID_PARAMETERS"), "not_braked"),
     ],
 )
 async def test_a_worker_that_cannot_is_not_ready_and_says_why(served: Served, state: Snapshot, condition: str) -> None:
@@ -76,10 +84,12 @@ async def test_a_worker_that_cannot_is_not_ready_and_says_why(served: Served, st
 
 
 async def test_a_held_account_is_shown_and_stays_ready(served: Served) -> None:
-    served.now = replace(ABLE, held="AMOUNT_NOT_ENOUGH")
+    served.now = replace(ABLE, holds=HOLDS, standstill="held")
     status, response = await served.get("/readyz")
+    conditions = (await response.json())["conditions"]
 
-    assert (status, (await response.json())["conditions"]["account_held"]) == (200, "AMOUNT_NOT_ENOUGH")
+    assert (status, conditions["account_held"], conditions["intake_paused"]) == (200, "AMOUNT_NOT_ENOUGH", "held")
+    assert conditions["held"] == "account, sender ACME"
 
 
 async def test_a_turning_loop_is_alive_and_one_that_was_stuck_is_not(served: Served) -> None:

@@ -28,7 +28,8 @@ def test_there_are_enough_hostile_messages_and_each_is_another() -> None:
 async def test_hostile_messages_end_where_they_belong_and_harm_nobody(amqp_url: str, redis_url: str) -> None:
     published = with_honest_ones(COLLECTION)
     ends = Counter(dead for hostile in published for dead, _ in hostile.ends)
-    async with running_system(amqp_url, redis_url) as system:
+    unbraked = {"brake.internal": 1.0, "brake.dead": 1.0}
+    async with running_system(amqp_url, redis_url, flags=unbraked) as system:
         with libraries_heard(system.observed.events):
             await publish_all(amqp_url, published)
             depths = await system.settled(ends.total(), timeout=60)

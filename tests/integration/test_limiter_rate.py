@@ -10,12 +10,15 @@ from heapq import heapify, heappop, heappush
 import pytest
 from redis.asyncio import Redis
 
-from tests.limiters import GLOBE, VirtualTime, started
+from tests.limiters import GLOBE, RAMP, VirtualTime, started
+from worker.core.holds import ACCOUNT
 from worker.core.lane import Lane
 from worker.core.quota import Quota, Slots, Turn
 from worker.core.token_bucket import CELLS, SECOND_US, Booked, Share, TokenBucket
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
+
+ONE_US = timedelta(microseconds=1)
 
 
 @pytest.fixture
@@ -133,6 +136,10 @@ async def test_the_script_and_its_model_answer_alike(
             if dice.random() < 0.03:
                 bucket.throttle(clock.us, 250_000)
                 await limiters[which].throttled(GLOBE, 0.25)
+            if dice.random() < 0.03:
+                await limiters[which].holds.stop(ACCOUNT, "a test", lasts=dice.choice([None, ONE_US]))
+                if await limiters[which].holds.release(ACCOUNT) is not None:
+                    bucket.ramp(clock.us, RAMP // ONE_US)
             expected = bucket.grant(clock.us, lane, Share.of(Quota(rates[which], floors=floors), lane), want)
             answer = await limiters[which].grant(GLOBE, lane, want)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,7 +24,6 @@ from tests.scripted_server import (
     SILENCE,
     Answer,
     NewLoop,
-    ScriptedServer,
     answer_of,
     exchange,
     http,
@@ -136,29 +136,56 @@ def test_a_port_that_does_not_speak_tls_is_not_reached(new_loop: NewLoop, instea
 
 @on_both_loops
 def test_a_handshake_that_never_ends_is_not_reached(new_loop: NewLoop) -> None:
-    with listening(0) as server:
-        call = answer_of(server.getsockname()[1], "https", connect_timeout=timedelta(milliseconds=30))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        call = answer_of(server.getsockname()[1], "https", connect_timeout=SHORT)
 
         assert run(new_loop, call) is Fault.NOT_REACHED
 
 
-async def test_a_provider_that_comes_back_in_a_moment_is_reached() -> None:
-    """The second try finds somebody listening: the nonce, new for every try, is the hook between the two."""
-    provider, port, tries = ScriptedServer([OK]), free_port(), 0
-    starting: list[asyncio.Task[asyncio.Server]] = []
+@on_both_loops
+def test_a_call_that_did_not_reach_the_provider_is_not_repeated_within_its_slot(new_loop: NewLoop) -> None:
+    """A second try would leave late, together with the calls of the next slots."""
+    nonces: list[str] = []
 
     def nonce() -> str:
-        nonlocal tries
-        tries += 1
-        if tries == 2:
-            starting.append(asyncio.create_task(asyncio.start_server(provider.serve, sock=listening(port))))
-        return f"n-{tries}"
+        nonces.append("n")
+        return "n"
 
-    async with Client(settings(f"http://127.0.0.1:{port}"), RecordingEvents(), nonce=nonce) as client:
+    async def call() -> Reply | Fault:
+        async with Client(settings(f"http://127.0.0.1:{free_port()}"), RecordingEvents(), nonce=nonce) as client:
+            return await client.send(REQUEST, 300)
+
+    assert run(new_loop, call()) is Fault.NOT_REACHED
+    assert nonces == ["n"]
+
+
+async def test_a_connection_that_was_closing_under_the_call_is_replaced_at_once() -> None:
+    """It is closed after the call has taken it from the pool, before it is written to: nothing can have left."""
+    nonces: list[str] = []
+
+    def nonce() -> str:
+        nonces.append(f"n-{len(nonces) + 1}")
+        return nonces[-1]
+
+    async def close(*_: object) -> None:
+        for protocol in connector._acquired:
+            protocol.transport.close()
+
+    async with (
+        scripted_server(OK) as provider,
+        Client(settings(f"http://127.0.0.1:{provider.port}"), RecordingEvents(), nonce=nonce) as client,
+    ):
         assert isinstance(await client.send(REQUEST, 300), Reply)
-    (await starting[0]).close()
+        session: Any = client._session
+        connector = session.connector
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_reuseconn.append(close)
+        tracing.freeze()
+        session._trace_configs.append(tracing)
+        assert isinstance(await client.send(REQUEST, 300), Reply)
 
-    assert [headers["x-acs-signature-nonce"] for _, headers in provider.calls] == ["n-2"]
+    assert nonces == ["n-1", "n-2", "n-3"]
+    assert [headers["x-acs-signature-nonce"] for _, headers in provider.calls] == ["n-1", "n-3"]
 
 
 async def test_without_a_key_or_an_open_pool_no_call_is_made() -> None:
@@ -181,10 +208,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-def listening(port: int) -> socket.socket:
-    return socket.create_server(("127.0.0.1", port))
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

@@ -18,11 +18,15 @@ from worker.core.lane import Lane
 from worker.core.outcome import (
     DEAD_CLASSES,
     Accepted,
+    Answer,
     Closed,
     Early,
     ErrorClass,
     Failed,
+    OnHold,
     Outcome,
+    Sent,
+    Underway,
     Unserved,
 )
 from worker.core.topology import Topology
@@ -35,6 +39,7 @@ ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=
 NOWS = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - zoned by hypothesis
 ANY_INSTANT = st.datetimes(timezones=ZONES)
 WAITS = st.none() | st.timedeltas(timedelta(0), timedelta(days=60)) | st.just(timedelta.max)
+ANY_LENGTH = st.timedeltas(timedelta(days=-1), timedelta(days=60))
 JITTERS = st.floats(0, 1, exclude_max=True)
 FAILURES = st.builds(
     lambda row, called, wait: Failed(row, called, row.code, retry_after=wait),
@@ -42,10 +47,18 @@ FAILURES = st.builds(
     st.booleans(),
     WAITS,
 )
+ANSWERS = st.builds(Answer, st.just(Accepted("M-1", "R-1", 1)), st.integers(1, 9), st.just(NOW))
+#: A request that somebody else calls for is looked at again after this long at the most.
+LOOK = timedelta(seconds=2)
 OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     FAILURES,
     st.just(Accepted("M-1", "R-1", 1)),
-    st.builds(Closed, st.just("otp 1 per 30 s"), ANY_INSTANT),
+    st.builds(Closed, st.just("otp 1 per 30 s"), ANY_LENGTH),
+    st.builds(Underway, ANY_LENGTH),
+    st.builds(OnHold, st.just("sender ACME"), st.just("SENDERID_BLACKLISTED"), ANY_LENGTH),
+    st.builds(
+        Sent, st.builds(Answer, st.just(Accepted("M-1", "R-1", 1)), st.integers(1, 9), st.just(NOW)), st.integers(0, 3)
+    ),
     st.builds(Early, ANY_INSTANT),
     st.just(Unserved("the worker is draining")),
 )
@@ -89,12 +102,13 @@ def test_every_outcome_has_a_disposition_that_can_be_carried_out(
     match disposition:
         case Retry(delay, reason, _):
             assert delay >= timedelta(0)
-            assert delay < request.deadline - now or reason.error_class in BACK_AT_ONCE
+            is_soon = reason.error_class in BACK_AT_ONCE or (isinstance(outcome, Underway) and delay <= LOOK)
+            assert delay < request.deadline - now or is_soon
         case Dead(reason, _):
             assert reason.error_class in DEAD_CLASSES
             assert reason.error_class is not ErrorClass.ACCOUNT
         case Done():
-            assert isinstance(outcome, Accepted)
+            assert isinstance(outcome, Accepted | Sent)
         case GiveBack():
             assert isinstance(outcome, Unserved)
     message = outgoing(make_raw(request.lane), request, disposition, Topology(), now)
@@ -124,6 +138,9 @@ def test_attempts_rise_by_one_exactly_when_a_call_was_made(
 ) -> None:
     request, now = known
     history = history_of(decide(request, outcome, policy, now, jitter), request)
+    if isinstance(outcome, Sent):
+        assert history.attempts == outcome.answer.attempts
+        return
     was_called = isinstance(outcome, Accepted) or (
         isinstance(outcome, Failed) and outcome.called and outcome.row.error_class not in BACK_AT_ONCE
     )

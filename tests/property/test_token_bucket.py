@@ -31,15 +31,17 @@ RATES = st.integers(1, 60)
 FLOORS = st.dictionaries(LANES, st.floats(0.1, 20))
 
 
-@given(rate=RATES, floors=FLOORS, asks=ASKS, throttles=st.sets(st.integers(0, 79)))
+@given(rate=RATES, floors=FLOORS, asks=ASKS, throttles=st.sets(st.integers(0, 79)), ramps=st.sets(st.integers(0, 79)))
 def test_no_window_ever_holds_more_slots_than_the_rate(
-    rate: int, floors: dict[Lane, float], asks: list[tuple[int, Lane, int]], throttles: set[int]
+    rate: int, floors: dict[Lane, float], asks: list[tuple[int, Lane, int]], throttles: set[int], ramps: set[int]
 ) -> None:
     quota, bucket, now = Quota(rate, floors=floors), TokenBucket(), START
     for index, (pause, lane, want) in enumerate(asks):
         now += pause
         if index in throttles:
             bucket.throttle(now, 100_000)
+        if index in ramps:
+            bucket.ramp(now, 3_000_000)
         bucket.grant(now, lane, Share.of(quota, lane), want)
 
     pairs = zip(bucket.slots, bucket.slots[rate:], strict=False)
@@ -142,6 +144,28 @@ def test_the_factor_stays_between_its_least_and_one(pauses: list[int]) -> None:
         now += pause
         bucket.throttle(now, 100_000)
         assert LEAST_FACTOR <= bucket.factor_now(now) <= 1
+
+
+@pytest.mark.parametrize("rate", [3, 30, 500])
+def test_after_a_hold_the_rate_climbs_from_a_tenth_to_all_of_it(rate: int) -> None:
+    """It was at its full rate until the hold began, ten seconds before it ended."""
+    bucket, share, now = TokenBucket(), Share.of(Quota(rate), Lane.MARKETING), START
+    while now < START + 3 * SECOND_US:
+        answer = bucket.grant(now, Lane.MARKETING, share, want=20)
+        now += max(answer.waits_us[-1], 1) if isinstance(answer, Booked) else answer.after_us
+    now = lifted = START + 13 * SECOND_US
+    bucket.ramp(now, 10 * SECOND_US)
+    while now < lifted + 12 * SECOND_US:
+        answer = bucket.grant(now, Lane.MARKETING, share, want=20)
+        now += max(answer.waits_us[-1], 1) if isinstance(answer, Booked) else answer.after_us
+
+    used = [
+        sum(lifted <= slot - second * SECOND_US < lifted + SECOND_US for slot in bucket.slots) for second in range(12)
+    ]
+    assert used[0] <= 0.2 * rate + 1
+    assert used[4] <= 0.6 * rate + 1
+    assert sum(used[:10]) >= 0.45 * 10 * rate
+    assert used[11] >= 0.95 * rate - 1
 
 
 @given(rate=RATES, floors=FLOORS, asks=ASKS)

@@ -7,14 +7,26 @@ import pytest
 
 from tests.fakes import NOW, FakeClock, FakeLimiter, FakeProvider, RecordingEvents
 from tests.makers import make_request
-from worker.calling import Caller
+from worker.calling import Caller, Use
 from worker.core.catalog import catalog
 from worker.core.decode import Request
 from worker.core.history import History
+from worker.core.holds import HoldName
 from worker.core.lane import Lane
 from worker.core.ledger import CALLER_LOST, Busy, Doubtful
-from worker.core.outcome import Accepted, Answer, ErrorClass, Failed, Fault, Outcome, Sent, Underway
-from worker.core.quota import Operation
+from worker.core.outcome import (
+    Accepted,
+    Answer,
+    ErrorClass,
+    Failed,
+    Fault,
+    OnHold,
+    Outcome,
+    Scope,
+    Sent,
+    Underway,
+)
+from worker.core.quota import Admitted, Held, Operation
 from worker.dispatch import Dispatch
 from worker.errors import LimiterUnavailable
 from worker.waiting import Slot, Waiting
@@ -37,12 +49,12 @@ class Rig:
             can_settle=lambda: self.can_settle,
         )
 
-    async def serve(self, request: Request) -> tuple[bool | None, Outcome | None]:
-        """Whether the slot was used, and the request's outcome if it has one."""
+    async def serve(self, request: Request, *, probe: bool = False) -> tuple[Use, Outcome | None]:
+        """What became of the slot, and the request's outcome if it has one."""
         now = asyncio.get_running_loop().time()
         waiting = Waiting(request, now, asyncio.get_running_loop().create_future(), token="t-1")
-        is_used = await self.caller.serve(waiting, Slot(Operation.GLOBE, Lane.OTP, 0, float("inf"), False, False))
-        return is_used, waiting.outcome.result() if waiting.outcome.done() else None
+        use = await self.caller.serve(waiting, Slot(Operation.GLOBE, Lane.OTP, 0, float("inf"), False, probe))
+        return use, waiting.outcome.result() if waiting.outcome.done() else None
 
 
 @pytest.fixture
@@ -51,9 +63,9 @@ async def rig() -> Rig:
 
 
 async def test_an_acceptance_is_in_the_ledger_before_the_request_has_its_outcome(rig: Rig) -> None:
-    is_used, outcome = await rig.serve(make_request(history=History(published=NOW, attempts=1, first_tried=NOW)))
+    use, outcome = await rig.serve(make_request(history=History(published=NOW, attempts=1, first_tried=NOW)))
 
-    assert (is_used, type(outcome)) == (True, Accepted)
+    assert (use, type(outcome)) == (Use.CALLED, Accepted)
     ((_, news),) = rig.limiter.recorded
     assert isinstance(news, Answer)
     assert isinstance(outcome, Accepted)
@@ -72,7 +84,7 @@ async def test_a_request_that_the_ledger_knows_is_not_called_for(
     rig.limiter.known["r-1"] = known
     assert isinstance(deadline, type(NOW))
 
-    assert await rig.serve(make_request(deadline=deadline)) == (False, expected)
+    assert await rig.serve(make_request(deadline=deadline)) == (Use.FREE, expected)
     assert rig.provider.sent == []
 
 
@@ -80,9 +92,9 @@ async def test_a_request_that_the_ledger_knows_is_not_called_for(
 async def test_an_unknown_call_of_somebody_else_is_told_with_its_time_and_reason(rig: Rig, deadline: object) -> None:
     rig.limiter.known["r-1"] = Doubtful(2, 1_795_435_200_000_000, "local.timeout")
     assert isinstance(deadline, type(NOW))
-    is_used, outcome = await rig.serve(make_request(deadline=deadline))
+    use, outcome = await rig.serve(make_request(deadline=deadline))
 
-    assert is_used is False
+    assert use is Use.FREE
     assert isinstance(outcome, Failed)
     assert (outcome.row.error_class, outcome.code, outcome.unknowns) == (ErrorClass.UNKNOWN, CALLER_LOST, 2)
     assert outcome.detail == "(local.timeout, called at 2026-11-23T12:00:00.000+00:00)"
@@ -111,15 +123,15 @@ async def test_an_unknown_outcome_says_how_many_there_were(rig: Rig) -> None:
 
 async def test_what_the_provider_said_stands_when_the_ledger_cannot_be_told(rig: Rig) -> None:
     rig.limiter.forgetful = True
-    is_used, outcome = await rig.serve(make_request())
+    use, outcome = await rig.serve(make_request())
 
-    assert (is_used, type(outcome)) == (True, Accepted)
+    assert (use, type(outcome)) == (Use.CALLED, Accepted)
 
 
 async def test_a_claim_that_is_not_used_is_given_back(rig: Rig) -> None:
     rig.can_settle = False
 
-    assert await rig.serve(make_request()) == (None, None)
+    assert await rig.serve(make_request()) == (Use.LATE, None)
     assert rig.limiter.given_back == ["r-1"]
     assert rig.provider.sent == []
 
@@ -127,13 +139,13 @@ async def test_a_claim_that_is_not_used_is_given_back(rig: Rig) -> None:
 async def test_a_deadline_that_passes_between_claim_and_call_is_kept(rig: Rig) -> None:
     admit = rig.limiter.admit
 
-    async def slowly(request: Request, token: str) -> object:
+    async def slowly(request: Request, token: str, *, probe: bool = False) -> object:
         rig.clock.advance(timedelta(minutes=6))
-        return await admit(request, token)
+        return await admit(request, token, probe=probe)
 
     rig.limiter.admit = slowly  # type: ignore[method-assign, assignment]  # time passes exactly there
 
-    assert await rig.serve(make_request()) == (None, None)
+    assert await rig.serve(make_request()) == (Use.LATE, None)
     assert rig.limiter.given_back == ["r-1"]
     assert rig.provider.sent == []
 
@@ -153,3 +165,50 @@ async def test_an_expired_request_waits_while_nobody_knows_whether_it_was_sent()
     limiter.forgetful = False
     await dispatch.sweep()
     assert await sending == Sent(BEFORE, 0)
+
+
+# -- holds --------------------------------------------------------------------------------------------------------
+
+ACME = HoldName(Scope.SENDER, "ACME")
+
+
+async def test_a_request_that_meets_a_hold_waits_and_is_not_called_for(rig: Rig) -> None:
+    on_hold = OnHold("sender ACME", "INVALID_SENDERID", timedelta(seconds=5))
+    rig.limiter.admissions = [on_hold]
+
+    assert await rig.serve(make_request()) == (Use.FREE, on_hold)
+    assert rig.provider.sent == []
+
+
+async def test_a_slot_that_was_booked_before_the_account_was_held_is_not_used(rig: Rig) -> None:
+    rig.limiter.admissions = [Held(1.0, "AMOUNT_NOT_ENOUGH")]
+
+    assert await rig.serve(make_request()) == (Use.HELD, None)
+    assert rig.provider.sent == []
+
+
+async def test_a_probe_is_told_and_what_it_showed_is_taught(rig: Rig) -> None:
+    rig.limiter.admissions = [Admitted(make_request(), frozenset({ACME}))]
+    use, outcome = await rig.serve(make_request())
+
+    assert (use, type(outcome)) == (Use.CALLED, Accepted)
+    assert rig.limiter.taught == [("works", ACME)]
+    assert rig.events.named("hold.probe") == [{"scope": "sender", "subject": "ACME", "operation": "SendMessageToGlobe"}]
+
+
+async def test_a_probe_that_is_not_made_is_free_for_the_next(rig: Rig) -> None:
+    rig.can_settle = False
+    rig.limiter.admissions = [Admitted(make_request(), frozenset({ACME}))]
+
+    assert await rig.serve(make_request()) == (Use.LATE, None)
+    assert rig.limiter.taught == [("unprobed", ACME)]
+
+
+@pytest.mark.parametrize(("left", "asked"), [(60, False), (9, True)])
+async def test_what_is_known_to_be_held_needs_no_slot_unless_its_deadline_is_near(
+    rig: Rig, left: int, asked: bool
+) -> None:
+    rig.limiter.holds.met = OnHold("sender ACME", "INVALID_SENDERID", timedelta(seconds=5))
+    known = rig.caller.on_hold(make_request(deadline=NOW + timedelta(seconds=left)))
+
+    assert (known is None) == asked

@@ -25,8 +25,10 @@ from worker.errors import (
 from worker.settings import Settings
 
 COMMANDS = [
-    *([], ["run"], ["publish"], ["status"], ["codes"], ["sandbox"], ["demo"], ["dlq"], ["topology"], ["config"]),
+    *([], ["run"], ["publish"], ["status"], ["codes"], ["sandbox"], ["demo"]),
+    *(["dlq"], ["holds"], ["topology"], ["config"]),
     *(["dlq", name] for name in ("groups", "list", "show", "replay", "discard", "export")),
+    *(["holds", name] for name in ("list", "set", "release")),
     *(["topology", name] for name in ("declare", "verify", "show")),
     *(["config", name] for name in ("check", "show", "contract")),
 ]
@@ -38,11 +40,11 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
 
     assert (ran.code, ran.err) == (0, "")
     assert f"Usage: {' '.join(['sms-worker', *command])}" in ran.out
-    if command not in ([], ["dlq"], ["topology"], ["config"]):
+    if command not in ([], ["dlq"], ["holds"], ["topology"], ["config"]):
         assert "or example" in ran.out
 
 
-@pytest.mark.parametrize("command", [[], ["dlq"], ["topology"], ["config"]])
+@pytest.mark.parametrize("command", [[], ["dlq"], ["holds"], ["topology"], ["config"]])
 def test_a_group_without_a_command_shows_its_help(command: list[str]) -> None:
     ran = sms_worker(*command)
 
@@ -70,6 +72,13 @@ def test_a_group_without_a_command_shows_its_help(command: list[str]) -> None:
         (["publish", "--id", "r-1", "--type", "SMS"], "'SMS' is not one of 'OTP', 'NOTIFY', 'MKT'; see: sms-worker"),
         (["publish", "none.csv"], "none.csv: No such file or directory"),
         (["demo", "--workers", "0"], "--workers"),
+        (["holds", "set", "account"], "Missing option '--reason'"),
+        (["holds", "set", "account", "--reason", " "], "--reason: give 1 to 200 characters"),
+        (["holds", "set", "account", "ACME", "--reason", "x"], "the account is one: leave out what follows it"),
+        (["holds", "set", "sender", "--reason", "x"], "which sender? write: sender ID"),
+        (["holds", "set", "country", "SG", "--reason", "x"], "SG is no calling code"),
+        (["holds", "set", "country", "65", "--reason", "x", "--for", "2 hours"], "must be a number and a unit"),
+        (["holds", "release", "number", "852"], "'number' is none of account, sender, country"),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence_and_leaves_with_2(command: list[str], sentence: str) -> None:

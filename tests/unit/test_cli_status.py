@@ -7,8 +7,10 @@ import pytest
 from worker.broker.depths import Depth
 from worker.cli.status import Found, told
 from worker.configuration import load
+from worker.core.holds import ACCOUNT, Hold, HoldName
 from worker.core.lane import Lane
-from worker.core.quota import Hold, Operation
+from worker.core.outcome import Scope
+from worker.core.quota import Operation
 from worker.limiter.ring import CELLS, rate_per_s
 from worker.settings import Settings
 
@@ -33,16 +35,26 @@ def test_lanes_tell_what_waits_who_serves_and_when_it_ends() -> None:
 
 
 def test_a_held_account_has_no_estimate() -> None:
-    found = Found(LANES, {}, GRANTED, Hold("AMOUNT_NOT_ENOUGH", 60, 5, 2))
+    found = Found(LANES, {}, GRANTED, [Hold(ACCOUNT, "AMOUNT_NOT_ENOUGH", 60, 5, 2)])
 
     assert etas(found) == [None, None, None]
     assert told(found, SETTINGS)["account"] == "held"
 
 
+def test_a_held_sender_is_told_with_its_remedy_and_leaves_the_account_alone() -> None:
+    status = told(
+        Found(LANES, {}, GRANTED, [Hold(HoldName(Scope.SENDER, "ACME"), "INVALID_SENDERID", 60, 5)]), SETTINGS
+    )
+    (row,) = status["holds"]
+
+    assert (status["account"], row["scope"], row["subject"]) == ("not held", "sender", "ACME")
+    assert row["remedy"] == "Contact SMS technical support."
+
+
 def test_without_redis_the_rate_the_estimate_and_the_hold_are_unknown() -> None:
     status = told(Found(LANES, {"sms.done": Depth(3, 0)}, faults=["Redis cannot be reached"]), SETTINGS)
 
-    assert status["account"] == "unknown"
+    assert (status["account"], status["holds"]) == ("unknown", None)
     assert [row["granted_per_s"] for row in status["quota"]] == [None, None]
     assert [row["eta_s"] for row in status["lanes"]] == [None, None, None]
     assert status["queues"] == {"sms.done": 3}

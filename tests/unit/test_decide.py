@@ -74,7 +74,7 @@ def test_what_never_was_a_fair_try_is_noted_and_no_attempt(code: str) -> None:
 def test_waiting_for_a_limit_of_our_own_leaves_no_trace_in_the_history() -> None:
     history = History(published=NOW, attempts=3)
 
-    assert retried(Closed("otp 1 per 30 s", NOW + timedelta(seconds=9)), history).history == history
+    assert retried(Closed("otp 1 per 30 s", timedelta(seconds=9)), history).history == history
     assert retried(Early(NOW + timedelta(seconds=9)), history).history == history
 
 

@@ -13,6 +13,7 @@ from tests.fakes import NOW, FakeClock, FakeLimiter, FakeProvider, RecordingEven
 from worker.core.catalog import catalog
 from worker.core.decode import Request
 from worker.core.history import History
+from worker.core.holds import ACCOUNT
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Fault, Outcome, Reply, Unserved
 from worker.core.quota import Admission, Operation, Quota, Slots, Turn
@@ -111,7 +112,7 @@ async def test_a_guaranteed_slot_goes_to_its_own_lane_first() -> None:
 
 async def test_a_refused_recipient_leaves_its_slot_to_the_next_request() -> None:
     async with running(Rig(rate=10)) as rig:
-        closed = Closed("otp 1 per 30 s", NOW + timedelta(seconds=30))
+        closed = Closed("otp 1 per 30 s", timedelta(seconds=30))
         rig.limiter.admissions = [closed]
         rig.limiter.grants = [Slots((0.0,))]
         first, second = await asyncio.gather(*rig.send(request("a"), request("b")))
@@ -216,8 +217,8 @@ async def test_only_what_was_certainly_not_sent_gives_its_claim_back(answer: Rep
             Reply(400, "Throttling.User", from_gateway=True, retry_after=timedelta(seconds=0.3)),
             ("throttled", (Operation.GLOBE, 0.3)),
         ),
-        (Reply(200, "AMOUNT_NOT_ENOUGH"), ("hold", "AMOUNT_NOT_ENOUGH")),
-        (Reply(200, "ALERT_LIMIT_DAY"), ("hold", "ALERT_LIMIT_DAY")),
+        (Reply(200, "AMOUNT_NOT_ENOUGH"), ("refused", ACCOUNT)),
+        (Reply(200, "ALERT_LIMIT_DAY"), ("refused", ACCOUNT)),
     ],
 )
 async def test_what_a_call_teaches_is_told_to_the_limiter(answer: Reply, lesson: tuple[str, Any]) -> None:
@@ -225,7 +226,7 @@ async def test_what_a_call_teaches_is_told_to_the_limiter(answer: Reply, lesson:
         rig.provider.answers["a"] = answer
         await rig.dispatch.send(request("a"))
 
-        assert rig.limiter.taught == [lesson]
+        assert [(what, getattr(told, "name", told)) for what, told in rig.limiter.taught] == [lesson]
         told = rig.events.named("limiter.throttled")
         assert told == ([{"operation": "SendMessageToGlobe", "retry_after_s": 0.3}] if lesson[0] == "throttled" else [])
 
@@ -236,7 +237,7 @@ async def test_only_an_accepted_probe_lifts_the_hold(probe: bool) -> None:
         rig.limiter.grants = [Slots((0.0,), probe=probe)]
         await rig.dispatch.send(request("a"))
 
-        assert rig.limiter.taught == ([("lift", None)] if probe else [])
+        assert rig.limiter.taught == ([("works", ACCOUNT)] if probe else [])
         assert len(rig.events.named("hold.probe")) == int(probe)
 
 
@@ -247,7 +248,7 @@ async def test_a_probe_that_is_refused_for_its_own_fault_shows_that_the_account_
         rig.provider.answers["a"] = Reply(200, code)
         await rig.dispatch.send(request("a"))
 
-        assert (("lift", None) in rig.limiter.taught) == lifted
+        assert rig.limiter.taught == [("works" if lifted else "undecided", ACCOUNT)]
 
 
 async def test_slots_asked_for_by_several_lanes_at_once_never_exceed_the_calls_allowed() -> None:
@@ -270,10 +271,10 @@ async def test_slots_asked_for_by_several_lanes_at_once_never_exceed_the_calls_a
 async def test_what_the_provider_said_stands_when_telling_the_limiter_fails() -> None:
     async with running(Rig()) as rig:
 
-        async def fail() -> None:
+        async def fail(*_arguments: object, **_options: object) -> None:
             raise ZeroDivisionError("ours")
 
-        rig.limiter.lift = fail  # type: ignore[method-assign]  # a fault of our own
+        rig.limiter.holds.works = fail  # type: ignore[method-assign]  # a fault of our own
         rig.limiter.grants = [Slots((0.0,), probe=True)]
 
         assert isinstance(await rig.dispatch.send(request("a")), Accepted)
@@ -419,9 +420,9 @@ async def test_a_call_is_not_begun_when_outcomes_could_be_told_a_moment_ago() ->
     async with running(Rig()) as rig:
         admit = rig.limiter.admit
 
-        async def admit_and_break(request: Request, token: str) -> Admission:
+        async def admit_and_break(request: Request, token: str, *, probe: bool = False) -> Admission:
             rig.can_settle = bool(rig.limiter.admitted)
-            return await admit(request, token)
+            return await admit(request, token, probe=probe)
 
         rig.limiter.admit = admit_and_break  # type: ignore[method-assign]  # the break comes exactly there
         (sending,) = rig.send(request("a"))

@@ -56,8 +56,8 @@ TABLE: list[tuple[str, tuple[Lane, ...], timedelta, str, float]] = [
 ]
 NOT_CALLS: dict[str, Outcome] = {
     "accepted": Accepted("M-1", "R-1", 1),
-    "window closed for 90 s": Closed("otp 1 per 30 s", NOON + timedelta(seconds=90)),
-    "window that just opened": Closed("otp 1 per 30 s", NOON - timedelta(milliseconds=1)),
+    "window closed for 90 s": Closed("otp 1 per 30 s", timedelta(seconds=90)),
+    "window that just opened": Closed("otp 1 per 30 s", timedelta(milliseconds=-1)),
     "early by 60 s": Early(NOON + timedelta(seconds=60)),
     "unserved": Unserved("the worker is draining"),
 }

@@ -246,6 +246,14 @@ def test_every_error_class_has_a_row_that_names_its_queue() -> None:
         assert f"`{Topology().dead_queue(error_class)}`" in listed[error_class.value]
 
 
+def test_the_runbook_quotes_what_a_worker_says_when_it_does_not_start() -> None:
+    source = "".join(path.read_text("utf-8") for path in sorted((ROOT / "worker").rglob("*.py")))
+    quoted = [text.strip() for cells in rows(RUNBOOK, "sign") for text in re.findall(r'"([^"\d]+)[^"]*"', cells[0])]
+
+    assert len(quoted) == 3
+    assert [text for text in quoted if text not in source] == []
+
+
 def test_the_runbook_has_a_row_for_every_dead_letter_queue() -> None:
     listed = [cells[0].strip("`") for cells in rows(RUNBOOK, "queue")]
 
@@ -280,6 +288,15 @@ def test_every_field_of_a_request_has_a_row() -> None:
 
 
 # -- examples -----------------------------------------------------------------------------------------------------
+
+
+def test_the_output_of_the_demo_is_told_in_its_own_words() -> None:
+    source = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "worker" / "cli" / "demo").glob("*.py")))
+    (sample,) = [block for block in blocks(README, "text") if "Requests by final queue" in block]
+    sentences = [line for line in sample.splitlines() if re.fullmatch(r"[A-Z][^│┃\d]*", line)]
+
+    assert len(sentences) >= 6
+    assert [sentence for sentence in sentences if sentence not in source] == []
 
 
 def test_the_example_of_a_request_is_taken_and_that_of_an_outcome_is_told() -> None:

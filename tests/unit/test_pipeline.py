@@ -14,6 +14,7 @@ from worker.core.backoff import Backoff
 from worker.core.catalog import catalog
 from worker.core.decide import Policy
 from worker.core.decode import RawMessage, Request
+from worker.core.disposition import Dead, Disposition, GiveBack
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, Outcome, Reply, Unserved
 from worker.core.request import MESSAGE_TYPE
@@ -47,7 +48,13 @@ class FakeSender:
 class Rig:
     def __init__(self, answer: Outcome | Exception) -> None:
         self.sender, self.settler, self.events = FakeSender(answer), FakeSettler(), RecordingEvents()
-        self.pipeline = Pipeline(self.sender, self.settler, self.events, TERMS, now=lambda: NOW, dice=lambda: 0.5)
+        self.settled: list[Disposition] = []
+        self.pipeline = Pipeline(
+            *(self.sender, self.settler, self.events, TERMS),
+            now=lambda: NOW,
+            dice=lambda: 0.5,
+            settled=self.settled.append,
+        )
 
 
 async def test_an_accepted_request_ends_as_an_outcome_event() -> None:
@@ -69,6 +76,7 @@ async def test_a_refused_request_ends_in_the_queue_of_its_class_with_its_body_un
     ((_, message),) = rig.settler.handed_over
     assert (message.route.exchange, message.route.key) == ("sms.dead", "content")
     assert message.body == taken.raw.body
+    assert [type(disposition) for disposition in rig.settled] == [Dead]
     assert message.headers["x-sms-code"] == "SMS_CONTENT_ILLEGAL"
 
 
@@ -97,6 +105,7 @@ async def test_an_unserved_request_is_given_back() -> None:
     await rig.pipeline.receive(taken)
 
     assert rig.settler.given_back == [taken]
+    assert rig.settled == [GiveBack("the worker is draining")]
     assert rig.settler.handed_over == []
 
 
@@ -115,6 +124,7 @@ async def test_what_cannot_be_settled_is_told_and_not_counted_as_settled(error: 
     await rig.pipeline.receive(delivery())
 
     assert rig.events.named("delivery.settled") == []
+    assert rig.settled == []
     assert rig.events.named("delivery.unsettled") == [{"lane": "otp", "kind": type(error).__name__}]
 
 

@@ -1,11 +1,12 @@
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 
-from tests.makers import NOW, make_failed, make_row
+from tests.makers import NOW, make_failed
 from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Outcome, Scope, Unserved
-from worker.core.plan import UNLIMITED_LEASE, holds_account, is_certain, lane_for, lease
+from worker.core.outcome import Accepted, Closed, Early, Outcome, Unserved
+from worker.core.plan import UNLIMITED_LEASE, is_certain, lane_for, lease
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_a_lease_is_a_moment_of_quota_and_never_more_than_waits(rate: int, unboo
     ("outcome", "expected"),
     [
         (Accepted("m", "r", 1), False),
-        (Closed("otp 1 per 30 s", NOW), True),
+        (Closed("otp 1 per 30 s", timedelta(0)), True),
         (Early(NOW), True),
         (Unserved("the worker is draining"), True),
         (make_failed("local.not_reached"), True),
@@ -55,28 +56,3 @@ def test_a_lease_is_a_moment_of_quota_and_never_more_than_waits(rate: int, unboo
 )
 def test_a_window_gets_its_count_back_only_when_certainly_nothing_was_sent(outcome: Outcome, expected: bool) -> None:
     assert is_certain(outcome) is expected
-
-
-@pytest.mark.parametrize(
-    ("outcome", "expected"),
-    [
-        (make_failed("AMOUNT_NOT_ENOUGH"), True),
-        (make_failed("ALERT_LIMIT_MONTH"), True),
-        (make_failed("FREQUENCY_LIMIT_DAY"), False),
-        (make_failed("COUNTRY_TRAFFIC_LIMIT"), False),
-        (make_failed("QPS_LIMIT_CONTROL"), False),
-        (make_failed("BUSINESS_LIMIT_HOUR"), False),
-        (make_failed("SMS_CONTENT_ILLEGAL"), False),
-        (Accepted("m", "r", 1), False),
-        (Unserved("the worker is draining"), False),
-    ],
-)
-def test_the_account_is_held_when_nothing_of_it_can_succeed(outcome: Outcome, expected: bool) -> None:
-    assert holds_account(outcome) is expected
-
-
-def test_a_code_that_the_operator_classed_as_account_holds_it_whatever_its_scope() -> None:
-    """Such a request goes back to its lane at once: without a hold it would circle at the full rate of the quota."""
-    row = make_row(ErrorClass.ACCOUNT, scope=Scope.REQUEST)
-
-    assert holds_account(Failed(row, called=True, code=row.code))

@@ -68,6 +68,23 @@ def test_deliveries_are_acknowledged_in_one_place(call: str) -> None:
     assert set(places_of(rf"\.(basic_)?{call}\(")) <= {"broker/settle.py"}
 
 
+def imported_by(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Import(names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield from (f"{module}.{alias.name}" for alias in names)
+
+
+def test_calls_over_http_are_made_in_one_place() -> None:
+    """The import contracts know packages only, and the server is a part of the same one as the client."""
+    client = re.compile(r"aiohttp(\.([Cc]lient|connector|TCPConnector|request).*)?")
+    callers = {path.parent.name for path in FILES if any(map(client.fullmatch, imported_by(path)))}
+
+    assert callers == {"provider"}
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

@@ -100,7 +100,7 @@ def test_classes_of_codes_gather_from_all_sources() -> None:
         ("SMS_WORKER__WORKER__LANES", '["otp"]', "worker.lanes", ("otp",)),
         ("SMS_WORKER__PROVIDER__CHANNEL_ID", "3790", "provider.channel_id", "3790"),
         ("SMS_WORKER__RETRY__FIRST", "1.5s", "retry.first", timedelta(seconds=1.5)),
-        ("SMS_WORKER__HTTP__HOST", "1\nport = 2", "http.host", "1\nport = 2"),
+        ("SMS_WORKER__SENTRY__ENVIRONMENT", "1\ndsn = 2", "sentry.environment", "1\ndsn = 2"),
         ("SMS_WORKER__HTTP__PORT", "", "http.port", 9464),
     ],
 )
@@ -175,6 +175,23 @@ def test_all_faults_of_all_sources_are_told_at_once() -> None:
         ),
         ("[provider]\nsecurity_token = 'a'", "a: provider: security_token belongs to an access key"),
         ("[broker]\nnamespace = 'A'", "a: broker.namespace = 'A': must be up to 32 of a-z, 0-9 and -"),
+        ("[provider]\nread_timeout = '3m'", "a: provider.read_timeout = '3m': Input should be less than or equal to"),
+        ("[provider]\nread_timeout = '99ms'", "a: provider.read_timeout = '99ms': Input should be greater than or"),
+        ("[provider]\nconnect_timeout = '31s'", "a: provider.connect_timeout = '31s': Input should be less than or"),
+        ("[provider]\nconnect_timeout = '1ms'", "a: provider.connect_timeout = '1ms': Input should be greater than"),
+        ("[outcomes]\nage = '366d'", "a: outcomes.age = '366d': Input should be less than or equal to"),
+        ("[outcomes]\nage = '0.5ms'", "a: outcomes.age = '0.5ms': Input should be greater than or equal to"),
+        ("[outcomes]\nlength = 1000000001", "a: outcomes.length = 1000000001: Input should be less than or equal to"),
+        ("[brake]\nsample = 19", "a: brake.sample = 19: Input should be greater than or equal to 20"),
+        ("[brake]\ndead = 1.1", "a: brake.dead = 1.1: Input should be less than or equal to 1"),
+        ("[http]\nhost = ''", "a: http.host = '': must be an address or a name: 127.0.0.1, ::1, localhost"),
+        ("[http]\nhost = 'http://a'", "a: http.host = 'http://a': must be an address or a name"),
+        ("[http]\nhost = '1.2.3.256'", "a: http.host = '1.2.3.256': must be an address or a name"),
+        ("[http]\nhost = 'a:9464'", "a: http.host = 'a:9464': must be an address or a name"),
+        (
+            "[catalog.classes]\n'local.timeout' = 'transient'",
+            "a: catalog.classes = {'local.timeout': 'transient'}: local.timeout is this program's own code",
+        ),
     ],
 )
 def test_a_fault_tells_source_key_value_and_what_is_allowed(text: str, told: str) -> None:
@@ -182,6 +199,22 @@ def test_a_fault_tells_source_key_value_and_what_is_allowed(text: str, told: str
 
     assert len(faults) == 1
     assert faults[0].startswith(told)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::1", "fe80::1%eth0", "localhost", "worker-1.sms.internal"])
+def test_a_place_to_listen_is_an_address_or_a_name(host: str) -> None:
+    assert load([], {}, {"http.host": host}).http.host == host
+
+
+@pytest.mark.parametrize("error_class", list(ErrorClass))
+def test_a_code_may_be_given_the_classes_that_an_answer_can_have(error_class: ErrorClass) -> None:
+    text = ("a", f"[catalog.classes]\nSOME_CODE = '{error_class.value}'")
+    if error_class not in {"accepted", "malformed", "poison", "unroutable", "internal"}:
+        assert load([text], {}).catalog.classes == {"SOME_CODE": error_class}
+        return
+
+    (fault,) = faults_of([text], {})
+    assert f"SOME_CODE cannot be {error_class.value}; it may be throttled, limited, transient, account, " in fault
 
 
 @pytest.mark.parametrize("period", ["year", "0s", "-1h", 5, True])

@@ -66,7 +66,7 @@ def test_a_delivery_ends_in_one_line_of_what_was_given(lines: Lines) -> None:
 def test_a_loud_event_carries_its_sentence(lines: Lines) -> None:
     events(lines).emit("hold.set", code="AMOUNT_NOT_ENOUGH", remedy="Top up.")
 
-    assert lines.read_all()[0]["sentence"] == "The account cannot send: messages wait."
+    assert lines.read_all()[0]["sentence"] == "Nothing of this scope can be sent: its messages wait."
 
 
 @pytest.mark.parametrize(("level", "count"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])

@@ -8,11 +8,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker.core.catalog import catalog
+from worker.core.holds import ACCOUNT, Hold, HoldName
 from worker.core.lane import Lane
+from worker.core.outcome import Scope
 from worker.settings import LogSettings, SentrySettings
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.metrics import METRICS
 from worker.telemetry.open import Observed, open_telemetry
+
+HOLDS = (
+    Hold(ACCOUNT, "AMOUNT_NOT_ENOUGH", 60.0),
+    *(Hold(HoldName(Scope.SENDER, sender), "INVALID_SENDERID", 60.0) for sender in ("ACME", "OTHER")),
+)
 
 
 @pytest.fixture
@@ -88,11 +95,11 @@ def test_no_value_from_outside_makes_a_series_of_its_own(observed: Observed) -> 
         ("slot.unused", {"operation": "SendMessageToGlobe"}, "sms_slots_total", {"result": "unused"}),
         ("limiter.throttled", {"operation": "SendMessageToGlobe"}, "sms_throttled_total", {}),
         ("broker.lost", {"role": "publish"}, "sms_broker_lost_total", {}),
-        ("hold.set", {"code": "AMOUNT_NOT_ENOUGH"}, "sms_holds_total", {}),
+        ("hold.set", {"scope": "account", "code": "AMOUNT_NOT_ENOUGH"}, "sms_holds_total", {}),
         ("delivery.unsettled", {"lane": "otp"}, "sms_unsettled_total", {}),
         ("provider.unlisted_code", {}, "sms_unlisted_codes_total", {}),
         ("provider.credentials_failed", {}, "sms_credentials_failed_total", {}),
-        ("hold.probe", {}, "sms_hold_probes_total", {}),
+        ("hold.probe", {"scope": "sender"}, "sms_hold_probes_total", {}),
         ("broker.unconfirmed", {}, "sms_unconfirmed_total", {}),
         ("limiter.unavailable", {}, "sms_limiter_lost_total", {}),
         ("limiter.epoch", {}, "sms_limiter_epochs_total", {}),
@@ -109,16 +116,18 @@ def test_an_event_is_counted(
 
 
 def test_gauges_say_how_the_worker_stands_at_the_scrape(observed: Observed) -> None:
-    now = Snapshot(in_hand={Lane.OTP: 3}, consuming=True, limiter=True, held="AMOUNT_NOT_ENOUGH")
-    assert value(observed, "sms_account_held") is None
+    now = Snapshot(in_hand={Lane.OTP: 3}, consuming=True, limiter=True, holds=HOLDS, braked="", standstill="held")
+    assert value(observed, "sms_held", scope="account") is None
 
     observed.metrics.watch(lambda: now)
-    held = value(observed, "sms_account_held")
+    held = [value(observed, "sms_held", scope=scope) for scope in ("account", "sender", "country")]
+    told = [value(observed, name) for name in ("sms_worker_braked", "sms_intake_paused")]
     now = Snapshot()
 
-    assert held == 1
-    assert value(observed, "sms_account_held") == 0
+    assert (held, told) == ([1, 2, 0], [1, 1])
+    assert value(observed, "sms_held", scope="account") == 0
     assert value(observed, "sms_in_hand", lane="otp") == 0
+    assert (value(observed, "sms_worker_braked"), value(observed, "sms_intake_paused")) == (0, 0)
     assert value(observed, "sms_broker_connected", role="consume") == 0
 
 

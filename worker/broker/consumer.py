@@ -3,6 +3,8 @@
 Not inside the library's callback: a callback is cancelled when the connection is cut, and with it a call to the
 provider whose outcome nobody would learn. A lane that loses its channel or its consumer gets new ones, the others go
 on; when the connection is lost all begin anew on the next one.
+
+A lane whose intake is paused keeps its channel, for what is in hand can be settled on that alone, and has no consumer.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from typing import Final
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.channel import Channel
 
 from worker.broker.connection import (
     LOST,
@@ -37,6 +40,8 @@ from worker.settings import BrokerSettings
 _ROLE: Final[Role] = "consume"
 #: The broker answers a cancel at once, or is gone. Seconds.
 _CANCEL_S: Final = 3.0
+#: A queue that has just lost its leader has another one by then. Seconds.
+_CONSUME_S: Final = 10.0
 
 
 class Intake:
@@ -59,7 +64,15 @@ class Intake:
         self._receiver = receiver
         self._events = events
         self._dice = dice
+        #: Deliveries of each lane that may be in hand; None leaves it to the prefetch.
+        self._most: int | None = None
+        #: Set, and replaced, when that changes.
+        self._turned = asyncio.Event()
         self._consumers: dict[Lane, tuple[AbstractChannel, str]] = {}
+        #: Held by whoever gives a lane a consumer, or takes it away.
+        self._locks = {lane: asyncio.Lock() for lane in prefetch}
+        #: Lanes that are as they should be: with a consumer, or paused.
+        self._ready: set[Lane] = set()
         self._in_hand: dict[asyncio.Task[None], Lane] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -77,8 +90,13 @@ class Intake:
 
     @property
     def is_consuming(self) -> bool:
-        """Whether every lane has its consumer."""
-        return self._consumers.keys() == self._prefetch.keys()
+        """Whether every lane has its consumer, or would have it but for a pause."""
+        return self._ready == self._prefetch.keys()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is let in, on this connection and on the next."""
+        return self._most == 0
 
     async def run(self) -> None:
         """Consume until cancelled; for a task group. Else see `start`."""
@@ -88,11 +106,22 @@ class Intake:
         """Run in a task of this object's own, which `aclose` ends."""
         self._task = asyncio.create_task(self.run(), name="broker consume")
 
+    async def pause(self) -> None:
+        """Let nothing new in until `resume`; what is in hand goes on and can still be settled."""
+        self._turn(0)
+        await self._shut()
+
+    def resume(self, most: int | None = None) -> None:
+        """Let deliveries in again, *most* of each lane at a time, or as many as the prefetch allows.
+
+        With fewer than before, those in hand stay.
+        """
+        self._turn(most)
+
     async def stop(self) -> None:
-        """Let nothing new in; what is in hand goes on and can still be settled."""
+        """Let nothing new in any more; what is in hand goes on and can still be settled."""
         self._stopped.set()
-        await asyncio.gather(*(_cancel(channel, tag) for channel, tag in self._consumers.values()))
-        await asyncio.sleep(0)  # deliveries that came before the broker's answer reach `_take` in this turn
+        await self._shut()
 
     async def wait_idle(self) -> None:
         """Return when nothing is in hand."""
@@ -119,6 +148,7 @@ class Intake:
             await until_closed(transport)
             raise BrokerUnavailable(why_closed(transport))
         finally:
+            self._ready.clear()
             self._consumers.clear()
             for lane in lanes:
                 lane.cancel()
@@ -134,6 +164,7 @@ class Intake:
                     return  # told once, by the session
                 self._events.emit("broker.lost", role=_ROLE, kind=type(error).__name__, error=error)
             finally:
+                self._ready.discard(lane)
                 self._consumers.pop(lane, None)
             await asyncio.sleep(self._settings.reconnect_pause.total_seconds())
             await self._restore_queue(connection)
@@ -147,23 +178,59 @@ class Intake:
     async def _consume(self, connection: AbstractConnection, lane: Lane, queue: str) -> None:
         """Consume *queue* until its channel or its consumer is lost, which raises BrokerUnavailable."""
         channel, cancelled = await open_channel(connection), asyncio.Event()
+        channel.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
+        while True:
+            turned = self._turned
+            await self._open(channel, lane, queue)
+            self._ready.add(lane)
+            await first_of(cancelled.wait(), until_closed(channel), turned.wait())
+            if channel.is_closed:
+                raise BrokerUnavailable(why_closed(channel))
+            if cancelled.is_set():
+                with translated(f"leaving {queue}"):
+                    await channel.close()
+                raise BrokerUnavailable(f"RabbitMQ cancelled the consumer of {queue}: the queue was deleted")
+
+    async def _open(self, channel: Channel, lane: Lane, queue: str) -> None:
+        """Give *lane* the consumer that it should have now: its prefetch holds for a new one only."""
 
         async def receive(message: DeliveredMessage) -> None:
             self._take(delivery_of(message, lane))
 
-        channel.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
-        with translated(f"consuming {queue}"):
-            await channel.basic_qos(prefetch_count=self._prefetch[lane])
-            tag = (await channel.basic_consume(queue, receive)).consumer_tag or ""
-        self._consumers[lane] = channel, tag
+        async with self._locks[lane]:
+            await self._cancel(lane)
+            prefetch = self._wanted(lane)
+            if prefetch:
+                with translated(f"consuming {queue}"):  # not for ever: who shuts the intake waits for the lock
+                    await channel.basic_qos(prefetch_count=prefetch, timeout=_CONSUME_S)
+                    consuming = await channel.basic_consume(queue, receive, timeout=_CONSUME_S)
+                self._consumers[lane] = channel, consuming.consumer_tag or ""
+
+    def _wanted(self, lane: Lane) -> int:
         if self._stopped.is_set():
-            await _cancel(channel, tag)
-        await first_of(cancelled.wait(), until_closed(channel))
-        if channel.is_closed:
-            raise BrokerUnavailable(why_closed(channel))
-        with translated(f"leaving {queue}"):
-            await channel.close()
-        raise BrokerUnavailable(f"RabbitMQ cancelled the consumer of {queue}: the queue was deleted")
+            return 0
+        return self._prefetch[lane] if self._most is None else min(self._most, self._prefetch[lane])
+
+    def _turn(self, most: int | None) -> None:
+        if most != self._most:
+            self._most = most
+            self._turned.set()
+            self._turned = asyncio.Event()
+
+    async def _shut(self) -> None:
+        """Take their consumers from all lanes; none gets a new one, for `_wanted` says so already."""
+        await asyncio.gather(*map(self._shut_lane, self._prefetch))
+        await asyncio.sleep(0)  # deliveries that came before the broker's answer reach `_take` in this turn
+
+    async def _shut_lane(self, lane: Lane) -> None:
+        async with self._locks[lane]:
+            await self._cancel(lane)
+
+    async def _cancel(self, lane: Lane) -> None:
+        channel, tag = self._consumers.pop(lane, (None, ""))
+        if channel is not None:
+            with suppress(*LOST):
+                await channel.basic_cancel(tag, timeout=_CANCEL_S)
 
     def _take(self, delivery: BrokerDelivery) -> None:
         name = f"delivery {delivery.raw.lane.value} {delivery.tag}"
@@ -182,8 +249,3 @@ class Intake:
         if not task.cancelled() and (error := task.exception()) is not None:
             # The receiver promises not to raise: this is a bug. The delivery stays unsettled until its channel ends.
             self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
-
-
-async def _cancel(channel: AbstractChannel, consumer_tag: str) -> None:
-    with suppress(*LOST):
-        await channel.basic_cancel(consumer_tag, timeout=_CANCEL_S)

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from worker import __version__
-from worker.cli import codes, config, demo, dlq, exit_codes, publish, run, sandbox, status, topology
+from worker.cli import codes, config, demo, dlq, exit_codes, holds, publish, run, sandbox, status, topology
 from worker.cli.context import Context, flags_of
 from worker.cli.output import complain
 from worker.errors import (
@@ -48,6 +48,7 @@ app.command()(codes.codes)
 app.command()(sandbox.sandbox)
 app.command()(demo.demo)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(holds.app, name="holds")
 app.add_typer(topology.app, name="topology")
 app.add_typer(config.app, name="config")
 

@@ -1,6 +1,6 @@
 """``sms-worker status``: what waits, how fast it goes, what is held and why, what died."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,14 @@ from worker.broker.depths import Depth, depths
 from worker.cli import exit_codes
 from worker.cli.context import Context
 from worker.cli.eta import etas, in_words
+from worker.cli.holds import rows_of, show_holds
 from worker.cli.interrupt import complete
 from worker.cli.options import JsonOption
-from worker.cli.output import complain, counted, json_line, listing, say
+from worker.cli.output import complain, json_line, listing, say
+from worker.core.holds import ACCOUNT, Hold
 from worker.core.lane import Lane
 from worker.core.outcome import DEAD_CLASSES
-from worker.core.quota import Hold, Operation
+from worker.core.quota import Operation
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, LimiterUnavailable
 from worker.limiter.onlooker import Onlooker
@@ -33,12 +35,17 @@ class Found:
     queues: Mapping[str, Depth] | None = None
     #: Calls per second; an operation without a quota is not there, because its calls are not counted.
     granted: Mapping[Operation, float] | None = None
-    hold: Hold | None = None
+    holds: Sequence[Hold] = ()
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the account is, and so all of its senders and countries."""
+        return any(hold.name == ACCOUNT for hold in self.holds)
 
 
 def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
-    """Show lanes with their estimated time, the rate of calls, retry-delay and dead-letter queues, and the hold.
+    """Show lanes with their estimated time, the rate of calls, retry-delay and dead-letter queues, and what is held.
 
     Asks RabbitMQ and Redis, changes nothing, needs no worker. Messages in the hands of workers are not counted. The
     rate is that of the last seconds; the estimate assumes that it goes on and that nothing new comes. Leaves with 3
@@ -73,8 +80,8 @@ async def _look(settings: Settings) -> Found:
     except BrokerUnavailable as error:
         found.faults.append(str(error))
     try:
-        async with Onlooker(settings.redis) as onlooker:
-            found.hold = await onlooker.hold()
+        async with Onlooker(settings.redis, settings.hold) as onlooker:
+            found.holds = await onlooker.holds.list()
             limited = [operation for operation, quota in quotas_of(settings).items() if quota.rate]
             found.granted = {operation: rate_per_s(*await onlooker.recent_slots(operation)) for operation in limited}
     except LimiterUnavailable as error:
@@ -96,8 +103,8 @@ def told(found: Found, settings: Settings) -> dict[str, Any]:
             for operation in Operation
         ],
         "queues": None if found.queues is None else {name: depth.messages for name, depth in found.queues.items()},
-        "account": "unknown" if found.granted is None else "held" if found.hold else "not held",
-        "hold": found.hold,
+        "account": "unknown" if found.granted is None else "held" if found.is_held else "not held",
+        "holds": None if granted is None else rows_of(found.holds, settings),
         "faults": found.faults,
     }
 
@@ -107,7 +114,7 @@ def _lanes(found: Found, settings: Settings) -> list[dict[str, Any]] | None:
         return None
     served = {lane: depth.messages for lane, depth in found.lanes.items() if depth.consumers}
     floors = {lane: settings.lanes.of(lane).floor for lane in Lane}
-    per_s = 0.0 if found.hold else sum((found.granted or {}).values())
+    per_s = 0.0 if found.is_held else sum((found.granted or {}).values())
     ends = etas(served, per_s, floors)
     return [
         {"lane": lane.value, "waiting": depth.messages, "workers": depth.consumers, "eta_s": ends.get(lane)}
@@ -127,20 +134,15 @@ def _show(status: Mapping[str, Any]) -> None:
             listing("Retry-delay, done and dead-letter queues", ("queue", "messages"), rows)
         else:
             say("Retry-delay, done and dead-letter queues are empty.")
-    say(f"Account: {_held(status['hold']) if status['hold'] else status['account']}")
+    say(f"Account: {status['account']}")
+    if status["holds"]:
+        show_holds(status["holds"])
 
 
 def _eta(row: Mapping[str, Any]) -> str | None:
     if not row["waiting"]:
         return None
     return "unknown" if row["eta_s"] is None else in_words(row["eta_s"])
-
-
-def _held(hold: Hold) -> str:
-    return (
-        f"held for {in_words(hold.age_s)} because of {hold.code}; {counted(hold.probes, 'probe')} failed, "
-        f"the next in {in_words(hold.probe_in_s)}; see: sms-worker codes {hold.code}"
-    )
 
 
 def _other_queues(topology: Topology) -> list[str]:

@@ -27,6 +27,7 @@ from worker.core.calendar import period_end
 from worker.core.decode import Request
 from worker.core.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
 from worker.core.history import Entry, History
+from worker.core.holds import spread
 from worker.core.lane import Lane
 from worker.core.outcome import (
     Accepted,
@@ -46,7 +47,7 @@ from worker.core.outcome import (
 REOPENING_SPREAD: Final = timedelta(minutes=1)
 #: Straight back to the lane, past the ladder of delays.
 _AT_ONCE: Final = timedelta(0)
-#: A window's reopening is told on Redis' clock: with ours ahead of it a request would circle without a pause.
+#: What is put off waits at least this long: with less a request would circle without a pause.
 _SHORTEST_WAIT: Final = timedelta(seconds=1)
 #: How soon a request is looked at again that somebody else calls for: most calls take less, an OTP cannot wait longer.
 _UNDERWAY_LOOK: Final = timedelta(seconds=2)
@@ -143,14 +144,14 @@ def _put_off(request: Request, outcome: Closed | Early | OnHold, now: datetime, 
     if isinstance(outcome, Closed):
         remedy = "None needed while it is retried; a wider limit ([limits]) or a later deadline lets it pass."
         reason = _local("local.window", f"the window {outcome.window} is full", remedy)
-        delay, otherwise = max(outcome.reopens - now, _SHORTEST_WAIT), ErrorClass.LIMITED
+        delay, otherwise = max(outcome.after, _SHORTEST_WAIT), ErrorClass.LIMITED
     elif isinstance(outcome, Early):
         remedy = "None needed: it is sent when its time has come."
         reason, delay = _local("local.early", "its time has not come", remedy), outcome.until - now
     else:
         reason = _local("local.held", f"the {outcome.name} is held: {outcome.code}", _UNTOUCHED)
         # Back while there is time: the hold may be lifted sooner than it says.
-        soonest = min(outcome.after * (1 + jitter), (request.deadline - now) / 2)
+        soonest = min(spread(outcome.after, jitter), (request.deadline - now) / 2)
         delay = max(soonest, _SHORTEST_WAIT)
     return _retry_in_time(request, delay, reason, request.history, now, otherwise=otherwise)
 

@@ -196,8 +196,8 @@ class Closed:
 
     #: Which limit, in words for people: ``otp 5 per hour``.
     window: str
-    #: When one more fits.
-    reopens: datetime
+    #: How long until one more fits; a length, because the limiter's clock need not be ours.
+    after: timedelta
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from math import ceil
 from typing import Final
 
 from worker.core.lane import Lane
-from worker.core.outcome import Accepted, ErrorClass, Failed, Outcome, Scope, Sent, Table
+from worker.core.outcome import Accepted, ErrorClass, Failed, Outcome, Sent
 
 #: Seconds of quota that one worker books ahead in one go: at high rates this, not one call to Redis per message.
 LEASE_S: Final = 0.02
@@ -39,31 +39,3 @@ def is_certain(outcome: Outcome) -> bool:
             return False
         case _:
             return True
-
-
-def shows_account_works(outcome: Outcome) -> bool:
-    """Whether a probe's *outcome* says that the account's hold can be lifted.
-
-    Accepted does; so does a refusal of the provider that is about this request alone, for the account is looked at
-    first.
-    """
-    if isinstance(outcome, Accepted):
-        return True
-    return (
-        isinstance(outcome, Failed)
-        and outcome.row.table in {Table.API, Table.LEGACY}
-        and outcome.row.error_class in {ErrorClass.RECIPIENT, ErrorClass.CONTENT, ErrorClass.INVALID}
-    )
-
-
-def holds_account(outcome: Outcome) -> bool:
-    """Whether *outcome* says that nothing of the account can succeed now."""
-    if not isinstance(outcome, Failed):
-        return False
-    match outcome.row.error_class:
-        case ErrorClass.ACCOUNT:  # whatever the scope: without a hold its requests would circle at full speed
-            return True
-        case ErrorClass.LIMITED:
-            return outcome.row.scope is Scope.ACCOUNT
-        case _:
-            return False

@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Self, TypeAlias
 
+from worker.core.holds import HoldName
 from worker.core.lane import Lane
 from worker.core.ledger import Busy, Doubtful
 from worker.core.outcome import Closed, OnHold, Period, Sent
@@ -98,19 +99,8 @@ class Admitted:
 
     #: The limiter's own, for `record`; opaque to everybody else.
     claim: object = None
+    #: Holds of which this call is the probe.
+    probes: frozenset[HoldName] = frozenset()
 
 
-Admission: TypeAlias = Admitted | Closed | OnHold | Sent | Busy | Doubtful
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Sending is stopped for the account."""
-
-    code: str
-    #: Seconds that it has lasted.
-    age_s: float
-    #: Seconds until the next probe.
-    probe_in_s: float
-    #: Probes that failed so far.
-    probes: int
+Admission: TypeAlias = Admitted | Held | Closed | OnHold | Sent | Busy | Doubtful

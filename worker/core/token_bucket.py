@@ -9,7 +9,8 @@ feed both the same sequence and expect equal answers. The laws:
 * A slot is a promise, so an urgent lane can only overtake what is not promised yet. Therefore a lane may book only
   within its *reach*: OTP far, the others hardly further than the next slot.
 * A lane whose guaranteed share is due reaches further than OTP, so that none starves.
-* A throttled quota has a factor below 1, which stretches gap and W, and climbs back.
+* A throttled quota has a factor below 1, which stretches gap and W, and climbs back. So has one whose account was held
+  until a moment ago: what was wrong may be wrong again, and whoever mended it had no load meanwhile.
 
 All instants and lengths are whole microseconds.
 """
@@ -45,6 +46,8 @@ CUT: Final = 0.9
 LEAST_FACTOR: Final = 0.1
 #: Time in which the factor climbs back by 1.
 RECOVERY_US: Final = 60 * SECOND_US
+#: Part of the quota with which sending begins again after a hold of the account.
+RAMP_START: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +129,16 @@ class TokenBucket:
     #: When the factor was set.
     factor_at: int = 0
     throttled_at: int | None = None
+    #: Between these instants the quota climbs linearly from `RAMP_START` to all of it.
+    ramp_from: int = 0
+    ramp_until: int = 0
     floor_due: dict[Lane, int] = field(default_factory=dict)
     #: Per lane the last instant at which somebody was told to come back.
     turns: dict[Lane, int] = field(default_factory=dict)
 
     def grant(self, now: int, lane: Lane, share: Share, want: int) -> Answer:
         """Book up to *want* slots for *lane*."""
-        factor = self.factor_now(now)
+        factor = self.factor_now(now) * self.ramp_now(now)
         window = math.ceil(share.window_us / factor)
         gap = window / share.rate
         reach = min(max(share.reach_gaps * gap, share.reach_us), share.furthest_us)
@@ -162,8 +168,18 @@ class TokenBucket:
         if before is not None and now - before <= THROTTLE_SPAN_US and not recently_cut:
             self.factor, self.factor_at = max(LEAST_FACTOR, factor * CUT), now
 
+    def ramp(self, now: int, length_us: int) -> None:
+        """A hold of the account ended."""
+        self.ramp_from, self.ramp_until = now, now + length_us
+
+    def ramp_now(self, now: int) -> float:
+        """The part of the quota that is used because a hold ended lately, in (0, 1]."""
+        if now >= self.ramp_until:
+            return 1.0
+        return RAMP_START + (1 - RAMP_START) * max(0, now - self.ramp_from) / (self.ramp_until - self.ramp_from)
+
     def factor_now(self, now: int) -> float:
-        """The part of the quota that is used, in (0, 1]."""
+        """The part of the quota that throttling leaves, in (0, 1]."""
         if self.factor is None:
             return 1.0
         return min(1.0, self.factor + max(0, now - self.factor_at) / RECOVERY_US)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from struct import Struct
 from typing import Final
 
@@ -21,17 +21,18 @@ _CALENDAR: Final = {Period.DAY: 0, Period.MONTH: -1}
 class Ask:
     """What admit.lua is asked about the limits; *windows* and *caps* give its answer a meaning."""
 
-    args: tuple[Argument, ...]
+    windows_args: tuple[Argument, ...]
+    caps_args: tuple[Argument, ...]
     windows: tuple[Window, ...]
     caps: tuple[Cap, ...]
 
-    def read(self, which: int | bytes, reopens: int) -> Closed:
-        """What admit.lua's {'CLOSED', *which*, *reopens*} means."""
+    def read(self, which: int | bytes, after_us: int) -> Closed:
+        """What admit.lua's {'CLOSED', *which*, *after_us*} means."""
         if isinstance(which, bytes):
             words = f"of the provider ({which.decode()})"
         else:
             words = [*map(window_words, self.windows), *map(cap_words, self.caps)][which - 1]
-        return Closed(words, datetime.fromtimestamp(reopens, UTC))
+        return Closed(words, timedelta(microseconds=after_us))
 
 
 class Counters:
@@ -45,10 +46,10 @@ class Counters:
     def ask(self, number: str, lane: Lane) -> Ask:
         """What to ask for a message to *number* (digits only)."""
         windows, caps = self._windows[lane], caps_of(self._caps, number)
-        args = list(self._window_args[lane])
+        args: list[Argument] = []
         for cap in caps:
             args += [_name(cap), cap.limit, _CALENDAR[cap.period]]
-        return Ask(tuple(args), windows, caps)
+        return Ask(self._window_args[lane], tuple(args), windows, caps)
 
 
 def _window_args(lane: Lane, windows: Sequence[Window], kept: int) -> tuple[Argument, ...]:

@@ -7,26 +7,27 @@
 --       2 recipient  string of 4-byte marks, oldest first: (seconds since 2020-09-13) * 4 + class of the lane
 --       3 caps       hash: name of the cap -> '<start of its period> <count>'
 --       4 closed     until when the provider takes no more for the recipient: '<seconds> <code>'
+--       5 index      of the holds, see hold_state.lua
 -- ARGV  1 now in us (0: this server's clock)  2 token of the asker  3 lease us (0: only look, count nothing)
 --       4 unknown calls in the asker's history  5 seconds that the entry is kept
 --       6 class of the lane  7 seconds that a mark is kept (0: none is made; only for a lane that is in no window)
 --       8 windows of the lane, 12 bytes each: limit, period, mask of the classes that it counts (big-endian integers:
 --         one argument, because packing arguments is what costs a client most)
+--       9 name of the asker as a prober of holds  10 1 when its slot is the probe of the account's hold
+--       11 calling code of the recipient  12 sender ID ('': none)
 --       then for each cap: name, limit, period
 --       A period is a number of seconds, or 0: calendar day, -1: calendar month (of Asia/Singapore, UTC+8 all year)
--- Reply {'ADMITTED'} | {'SENT', unknown calls, answer} | {'BUSY', us} | {'UNKNOWN', unknown calls, since us, code}
---       | {'CLOSED', which (windows first, then caps; from 1), when it reopens} | {'CLOSED', code, when it reopens}
---       Instants of limits in seconds. Of several that are closed it names the last to reopen, so that one delay is
---       enough. Windows round up to the second: they open at most one second late and never early.
+-- Reply {'ADMITTED', holds of which it is the probe ... (2 country, 3 sender)}
+--       | {'SENT', unknown calls, answer} | {'BUSY', us} | {'UNKNOWN', unknown calls, since us, code}
+--       | {'HELD', which (1 account, 2 country, 3 sender), the hold as it is told}
+--       | {'CLOSED', which (windows first, then caps; from 1) or the provider's code, us until it reopens}
+--       Of several that are closed it names the last to reopen, so that one delay is enough. Windows round up to the
+--       second: they open at most one second late and never early.
 
 local ORIGIN, DAY, EAST = 1600000000, 86400, 28800
 local floor = math.floor
 
-local now = tonumber(ARGV[1])
-if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
-end
+local now = clock(ARGV[1])
 local second = floor(now / 1000000)
 local token, lease, counted, memory = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local class, keep, windows = tonumber(ARGV[6]), tonumber(ARGV[7]), #ARGV[8] / 12
@@ -49,6 +50,10 @@ if state == 'calling' then
 end
 if unknowns > counted then return {'UNKNOWN', unknowns, since, code} end
 if lease == 0 then return {'ADMITTED'} end
+
+local scopes = {'account', 'country:' .. ARGV[11], ARGV[12] ~= '' and 'sender:' .. ARGV[12] or nil}
+local held, probes = meet_holds(KEYS[5], scopes, now, ARGV[9], ARGV[10] == '1')
+if held then return held end
 
 local function day_start(at)
   return floor((at + EAST) / DAY) * DAY - EAST
@@ -111,11 +116,11 @@ end
 
 -- The caps.
 local names, starts, counts = {}, {}, {}
-for at = 9, #ARGV, 3 do names[#names + 1] = ARGV[at] end
+for at = 13, #ARGV, 3 do names[#names + 1] = ARGV[at] end
 if #names > 0 then
   local stored = redis.call('HMGET', KEYS[3], unpack(names))
   for i = 1, #names do
-    local at = 9 + (i - 1) * 3
+    local at = 13 + (i - 1) * 3
     local start, ends = calendar(tonumber(ARGV[at + 2]))
     local used = 0
     if stored[i] then
@@ -128,7 +133,7 @@ if #names > 0 then
   end
 end
 
-if closed then return {'CLOSED', closed, reopens} end
+if closed then return {'CLOSED', closed, reopens * 1000000 - now} end
 
 local claimed = {'calling', math.max(unknowns, counted), since, code, token, now + lease, now, ''}
 if keep > 0 then
@@ -143,4 +148,5 @@ for i = 1, #names do
   claimed[#claimed + 1] = starts[i]
 end
 redis.call('SET', KEYS[1], cmsgpack.pack(claimed), 'EX', memory)
-return {'ADMITTED'}
+take_probes(KEYS[5], scopes, probes, now, lease, ARGV[9])
+return {'ADMITTED', unpack(probes)}

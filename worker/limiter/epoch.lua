@@ -2,18 +2,14 @@
 -- nothing until every slot that may have been forgotten has left its window. Runs on every new connection.
 --
 -- KEYS  1 epoch    string: run id of the server that knows everything
---       2 account  hash, see grant.lua
+--       2 index    of the holds, see hold_state.lua
 --       3, 4 and so on: rate and ring of each operation
 -- ARGV  1 now in us (0: this server's clock)  2 and so on: silence us of each operation
 -- Reply 'SAME' | 'EMPTY' nothing was here | 'RESTARTED' another server process than before | 'CLOCK' it was set back
 
 local CLOCK_STEP = 10000000
 
-local now = tonumber(ARGV[1])
-if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
-end
+local now = clock(ARGV[1])
 local known = redis.call('GET', KEYS[1])
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or 'none'
 local verdict = 'SAME'
@@ -37,7 +33,12 @@ for i = 3, #KEYS, 2 do
   end
 end
 
-if verdict == 'CLOCK' and redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('HSET', KEYS[2], 'since', now, 'probe_at', now, 'lease', 0)
+if verdict == 'CLOCK' then
+  for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+    local key = KEYS[2] .. ':' .. name
+    if redis.call('HEXISTS', key, 'code') == 1 then redis.call('HSET', key, 'since', now) end
+    if redis.call('HEXISTS', key, 'probe_at') == 1 then redis.call('HSET', key, 'probe_at', now, 'lease', 0) end
+  end
+  redis.call('HDEL', KEYS[2] .. ':account', 'ramp_from', 'ramp_until')
 end
 return verdict

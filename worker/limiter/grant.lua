@@ -1,18 +1,21 @@
 -- Book up to `want` slots of one operation's quota for a lane, or say when to come back. While the account is held,
--- give one slot as a probe when it is due, and to one asker only. The arithmetic is that of core/token_bucket.py.
+-- give one slot as a probe when it is due, and to one asker only; afterwards begin slowly. The arithmetic is that of
+-- core/token_bucket.py.
 --
 -- KEYS  1 rate    hash: seq (calls booked so far), last (slot of the last), hold, factor, factor_at, throttled_at,
 --                 floor:<lane>, turn:<lane>
 --       2 ring    string of 4096 doubles: slot of call n at cell n modulo 4096, so the limit can change at any time
---       3 account hash: code, since, probe_at, probes, lease (until when), prober (whose)
+--       3 hold    of the account, see hold_state.lua
 -- ARGV  1 now in us (0: this server's clock)  2 rate (0: no limit)  3 window us, guard included  4 lane
 --       5 reach in gaps  6 least reach us  7 furthest reach us  8 floor interval us (0: none)  9 want
 --       10 name of the asker  11 length of a probe's lease us
+--       12 us in which the rate climbs back after a hold that ends by itself (0: at once)
 -- Reply {'SLOTS', kind (0 usual, 1 floor, 2 probe), wait us, ...} | {'TURN', us} | {'HELD', us, code}
 --       | {'COLD'} the state is missing | {'CLOCK'} the clock was set back: nothing may be granted before epoch.lua
 
 local CELLS, CELL = 4096, 8
 local FLOOR_LEAD, LONGEST_TURN, CLOCK_STEP, RECOVERY = 500000, 250000, 10000000, 60000000
+local RAMP_START = 0.1 -- part of the rate with which sending begins again after a hold
 local LONGEST_HELD = 1000000 -- a hold may be lifted at any time: nobody stays away longer
 
 local rate_key, ring_key, account_key, lane, asker = KEYS[1], KEYS[2], KEYS[3], ARGV[4], ARGV[10]
@@ -33,10 +36,20 @@ local last, hold = tonumber(state[2]), tonumber(state[3])
 if last > now + CLOCK_STEP then return {'CLOCK'} end
 local floor_due, last_turn = tonumber(state[6] or 0), tonumber(state[7] or 0)
 
-local account = redis.call('HMGET', account_key, 'code', 'probe_at', 'lease')
-local probing = account[1]
+local account = redis.call('HMGET', account_key,
+  'code', 'probe_at', 'lease', 'until', 'ramp_from', 'ramp_until')
+local ramp_from, ramp_until = tonumber(account[5]), tonumber(account[6])
+local probing, ends = account[1], tonumber(account[4])
+if probing and ends and ends <= now then
+  probing, ramp_from, ramp_until = false, now, now + tonumber(ARGV[12])
+  redis.call('DEL', account_key)
+  if ramp_until > now then
+    redis.call('HSET', account_key, 'ramp_from', ramp_from, 'ramp_until', ramp_until)
+    redis.call('PEXPIRE', account_key, math.ceil(tonumber(ARGV[12]) / 1000))
+  end
+end
 if probing then
-  local opens = math.max(tonumber(account[2]), tonumber(account[3] or 0))
+  local opens = math.max(tonumber(account[2] or ends or now + LONGEST_HELD), tonumber(account[3] or 0))
   if opens > now then return {'HELD', math.min(opens - now, LONGEST_HELD), account[1]} end
   want = 1
 end
@@ -57,10 +70,12 @@ if rate == 0 then
 end
 
 want = math.min(want, rate) -- so that no slot looks back at another of the same call
-if state[4] then
-  local factor = math.min(1, tonumber(state[4]) + math.max(0, now - tonumber(state[5])) / RECOVERY)
-  window = math.ceil(window / factor)
+local factor = 1
+if state[4] then factor = math.min(1, tonumber(state[4]) + math.max(0, now - tonumber(state[5])) / RECOVERY) end
+if ramp_until and ramp_until > now then
+  factor = factor * (RAMP_START + (1 - RAMP_START) * math.max(0, now - ramp_from) / (ramp_until - ramp_from))
 end
+window = math.ceil(window / factor)
 local gap = window / rate
 local reach = math.min(math.max(tonumber(ARGV[5]) * gap, tonumber(ARGV[6])), furthest)
 

@@ -1,15 +1,20 @@
--- Look at the account's hold.
+-- Look at all holds. The index forgets the names of those that have ended.
 --
--- KEYS  1 account  hash, see grant.lua
+-- KEYS  1 index  (see hold_state.lua)
 -- ARGV  1 now in us (0: this server's clock)
--- Reply {} when there is none, else {code, us since it began, us until the next probe, failed probes}
+-- Reply {{name, the hold as it is told}, ...}, {name that has refusals but no hold, ...}
 
-local now = tonumber(ARGV[1])
-if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
+local now, holds, suspects = clock(ARGV[1]), {}, {}
+for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local key = KEYS[1] .. ':' .. name
+  local hold = read_hold(key, now)
+  if hold then
+    holds[#holds + 1] = {name, told(hold, now)}
+  elseif redis.call('HEXISTS', key, 'failures') == 1 then
+    suspects[#suspects + 1] = name
+  elseif name ~= 'account' or redis.call('HEXISTS', key, 'code') == 0 then -- grant.lua ends that of the account
+    redis.call('SREM', KEYS[1], name)
+    if redis.call('HEXISTS', key, 'code') == 1 then redis.call('DEL', key) end
+  end
 end
-local state = redis.call('HMGET', KEYS[1], 'code', 'since', 'probe_at', 'lease', 'probes')
-if not state[1] then return {} end
-local opens = math.max(tonumber(state[3]), tonumber(state[4] or 0))
-return {state[1], math.max(0, now - tonumber(state[2])), math.max(0, opens - now), tonumber(state[5])}
+return {holds, suspects}

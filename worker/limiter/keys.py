@@ -3,6 +3,7 @@
 from hashlib import blake2b
 from typing import Final
 
+from worker.core.holds import HoldName
 from worker.core.quota import Operation
 
 #: Raised when the meaning of a key changes, so that workers of two versions never read each other's.
@@ -19,9 +20,14 @@ class Keys:
         #: All of them, of every layout, as Redis' SCAN is asked for them.
         self.pattern: Final = f"{{{namespace}}}:*".encode()
         self.epoch: Final = self._prefix + b"epoch"
-        self.account: Final = self._prefix + b"account"
+        #: The names of all holds; followed by a colon and a name, it is the key of that hold.
+        self.holds: Final = self._prefix + b"hold"
         self.caps: Final = self._prefix + b"caps"
         self.alive: Final = self._prefix + b"alive"
+
+    def hold(self, name: HoldName) -> bytes:
+        """What is known of the hold of *name*."""
+        return self.holds + b":" + name.key.encode()
 
     def rate(self, operation: Operation) -> bytes:
         """State of the operation's quota."""

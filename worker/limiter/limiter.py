@@ -10,25 +10,24 @@ from typing import Any, Final
 from redis.asyncio.connection import AbstractConnection
 
 from worker.core.decode import Request
+from worker.core.holds import ACCOUNT, names_of, on_hold
 from worker.core.lane import Lane
 from worker.core.ledger import Busy, Doubtful
 from worker.core.outcome import Answer, Sent
-from worker.core.quota import Admission, Admitted, Cap, Grant, Held, Hold, Operation, Quota, Slots, Turn, Window
+from worker.core.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Slots, Turn, Window
 from worker.core.token_bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
 from worker.limiter.admission import Counters
 from worker.limiter.batcher import Argument, Batcher
 from worker.limiter.connection import connect
+from worker.limiter.holds import Prober, RedisHolds, read_hold
 from worker.limiter.keys import Keys
 from worker.limiter.ledger import NOBODY, Claim, Ledger, read
-from worker.limiter.ring import recent_slots
 from worker.limiter.sign_of_life import write_sign_of_life
 from worker.ports import Events
 from worker.settings import HoldSettings, RedisSettings
 
-#: Longer than a call can last: after this the asker that was given a probe is taken for dead.
-_PROBE_LEASE: Final = timedelta(seconds=20)
 #: A provider that asks for a longer pause is not believed.
 _LONGEST_PAUSE_US: Final = 60 * SECOND_US
 #: The limits of a request that nobody wants to call for: no class, nothing kept, no windows.
@@ -63,7 +62,6 @@ class RedisLimiter:
         memory: timedelta,
         lease: timedelta,
         events: Events,
-        probe_lease: timedelta = _PROBE_LEASE,
         now_us: Callable[[], int] = redis_time,
     ) -> None:
         """Do not connect yet.
@@ -73,11 +71,10 @@ class RedisLimiter:
             quotas: Operations that may be asked for.
             windows: Limits per recipient.
             caps: Limits per country and account.
-            hold: How often a held account is probed.
+            hold: When a scope is held, how often it is probed, how sending begins again.
             memory: How long the ledger remembers a request id.
-            lease: Longer than a call can last: a caller that has told nothing by then is dead.
+            lease: Longer than a call can last: a caller, or prober, that has told nothing by then is dead.
             events: Is told when the limits start anew.
-            probe_lease: How long one asker alone may probe; afterwards it is taken for dead.
             now_us: What the scripts take for Redis' clock; tests bring their own.
         """
         self._keys = Keys(redis.namespace)
@@ -86,14 +83,12 @@ class RedisLimiter:
         self._counters = Counters(windows, caps)
         self._ledger = Ledger(self._keys, memory, lease)
         self._owed: deque[tuple[Claim, Answer | str]] = deque(maxlen=_MOST_OWED)
-        self._probes = (_us(hold.first_probe), _us(hold.slowest_probe))
-        self._lease_us = _us(probe_lease)
         self._events = events
         self._now_us = now_us
-        self._me = secrets.token_hex(8)
-        self._believes_held = False
         self._client = connect(redis, self._greet)
         self._batcher = Batcher(self._client)
+        prober = Prober(secrets.token_hex(8), lease // timedelta(microseconds=1))
+        self.holds: Final = RedisHolds(self._batcher, self._keys, hold, prober, now_us)
 
     @property
     def available(self) -> bool:
@@ -123,25 +118,19 @@ class RedisLimiter:
             reply = await self._ask(operation, lane, want)
         match reply:
             case [b"SLOTS", kind, *waits]:
-                self._believes_held = kind == _PROBE
                 waits_s = tuple(wait / SECOND_US for wait in waits)
                 return Slots(waits_s, floor=kind == _FLOOR, probe=kind == _PROBE)
             case [b"TURN", after]:
                 return Turn(after / SECOND_US)
             case [b"HELD", after, code]:
-                self._believes_held = True
                 return Held(after / SECOND_US, code.decode())
         raise LimiterUnavailable("Redis forgets the limits as soon as they are set: is something emptying it?")
-
-    async def recent_slots(self, operation: Operation) -> tuple[list[int], int]:
-        """The latest slots granted to all workers, oldest first, and the time; Redis' microseconds. See `ring`."""
-        return await recent_slots(self._client, self._keys, operation)
 
     async def _ask(self, operation: Operation, lane: Lane, want: int) -> Any:
         share, keys = self._shares[operation, lane], self._keys
         return await self._batcher.run(
             scripts.GRANT,
-            (keys.rate(operation), keys.ring(operation), keys.account),
+            (keys.rate(operation), keys.ring(operation), keys.hold(ACCOUNT)),
             (
                 self._now_us(),
                 share.rate,
@@ -152,8 +141,9 @@ class RedisLimiter:
                 share.furthest_us,
                 share.floor_us,
                 max(want, 1),
-                self._me,
-                self._lease_us,
+                self.holds.prober.name,
+                self.holds.prober.lease_us,
+                self.holds.ramp_us,
             ),
         )
 
@@ -165,15 +155,21 @@ class RedisLimiter:
 
     # -- ledger, windows and caps -------------------------------------------------------------------------------
 
-    async def admit(self, request: Request, token: str) -> Admission:
+    async def admit(self, request: Request, token: str, *, probe: bool = False) -> Admission:
         """Claim *request* and count it everywhere, or nowhere; see `ports.Limiter`."""
         claim = self._ledger.claim(request, token)
         limits = self._counters.ask(request.sms.number, request.lane)
-        match await self._admit(request, claim, limits.args, to_call=True):
-            case [b"ADMITTED"]:
-                return Admitted(claim)
-            case [b"CLOSED", which, reopens]:
-                return limits.read(which, reopens)
+        names = names_of(request.sms)
+        country, sender = names[1].subject, names[2].subject if names[2:] else ""
+        args = (*limits.windows_args, self.holds.prober.name, int(probe), country, sender, *limits.caps_args)
+        match await self._admit(request, claim, args, to_call=True):
+            case [b"ADMITTED", *probes]:
+                return Admitted(claim, frozenset(names[which - 1] for which in probes))
+            case [b"HELD", which, fields]:
+                hold = read_hold(names[which - 1], fields)
+                return Held(hold.probe_in_s or 0.0, hold.code) if hold.name == ACCOUNT else on_hold(hold)
+            case [b"CLOSED", which, after]:
+                return limits.read(which, after)
             case reply:
                 return read(reply)
 
@@ -183,7 +179,7 @@ class RedisLimiter:
         return None if reply == [b"ADMITTED"] else read(reply)
 
     async def _admit(self, request: Request, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Any:
-        keys = (*claim.keys, self._keys.closed(request.sms.number))
+        keys = (*claim.keys, self._keys.closed(request.sms.number), self._keys.holds)
         return await self._batcher.run(
             scripts.ADMIT, keys, (self._now_us(), *self._ledger.asked(claim, to_call=to_call), *limits)
         )
@@ -222,38 +218,10 @@ class RedisLimiter:
             await self._record(*self._owed[0])
             self._owed.popleft()
 
-    # -- hold ---------------------------------------------------------------------------------------------------
-
-    async def hold(self, code: str) -> bool:
-        """Hold the account because of *code*; a failed probe of this limiter's lengthens the hold.
-
-        Returns whether the hold begins with this.
-        """
-        self._believes_held = True
-        verdict = await self._batcher.run(
-            scripts.HOLD, (self._keys.account,), (self._now_us(), code, self._me, *self._probes)
-        )
-        return bool(verdict == b"SET")
-
-    async def lift(self) -> None:
-        """Lift the hold. Costs nothing unless this limiter met the hold since it last got a usual slot."""
-        if self._believes_held:
-            await self._batcher.run(scripts.LIFT, (self._keys.account,))
-            self._believes_held = False
-
-    async def held(self) -> Hold | None:
-        """The account's hold, if there is one; afterwards `lift` lifts it, whoever set it."""
-        reply = await self._batcher.run(scripts.HELD, (self._keys.account,), (self._now_us(),))
-        self._believes_held = bool(reply)
-        if not reply:
-            return None
-        code, age, probe_in, probes = reply
-        return Hold(code.decode(), age / SECOND_US, probe_in / SECOND_US, probes)
-
     # -- epoch --------------------------------------------------------------------------------------------------
 
     def _epoch_call(self) -> tuple[list[bytes], list[int]]:
-        keys = [self._keys.epoch, self._keys.account]
+        keys = [self._keys.epoch, self._keys.holds]
         for operation in self._silences:
             keys += [self._keys.rate(operation), self._keys.ring(operation)]
         return keys, [self._now_us(), *self._silences.values()]
@@ -271,7 +239,3 @@ class RedisLimiter:
         if verdict != b"SAME":
             pause_s = max(self._silences.values(), default=0) / SECOND_US
             self._events.emit("limiter.epoch", reason=verdict.decode().lower(), pause_s=pause_s)
-
-
-def _us(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)

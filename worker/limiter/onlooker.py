@@ -1,30 +1,32 @@
-"""Looks at what the workers of a namespace share, and changes nothing.
+"""What people see and change of what the workers of a namespace share.
 
 A limiter's own connection would note that Redis was emptied, and so take the news from the workers; somebody who only
-looks must not.
+looks, or sets and releases holds, must not.
 """
 
+import secrets
 from types import TracebackType
 from typing import Self
 
-from worker.core.quota import Hold, Operation
-from worker.core.token_bucket import SECOND_US
-from worker.limiter import scripts
+from worker.core.quota import Operation
 from worker.limiter.batcher import Batcher
 from worker.limiter.connection import connect, no_greeting
+from worker.limiter.holds import Prober, RedisHolds
 from worker.limiter.keys import Keys
 from worker.limiter.ring import recent_slots
-from worker.settings import RedisSettings
+from worker.settings import HoldSettings, RedisSettings
 
 
 class Onlooker:
     """A connection for the block; every method raises LimiterUnavailable when Redis cannot be reached or refuses."""
 
-    def __init__(self, redis: RedisSettings) -> None:
+    def __init__(self, redis: RedisSettings, hold: HoldSettings) -> None:
         """Do not connect yet."""
         self._client = connect(redis, no_greeting)
         self._batcher = Batcher(self._client)
         self._keys = Keys(redis.namespace)
+        #: For the operator: set, release.
+        self.holds = RedisHolds(self._batcher, self._keys, hold, Prober(secrets.token_hex(8), 0), lambda: 0)
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,14 +36,6 @@ class Onlooker:
     ) -> None:
         await self._batcher.aclose()
         await self._client.aclose()
-
-    async def hold(self) -> Hold | None:
-        """The account's hold, if there is one."""
-        reply = await self._batcher.run(scripts.HELD, (self._keys.account,), (0,))
-        if not reply:
-            return None
-        code, age, probe_in, probes = reply
-        return Hold(code.decode(), age / SECOND_US, probe_in / SECOND_US, probes)
 
     async def recent_slots(self, operation: Operation) -> tuple[list[int], int]:
         """The latest slots granted to all workers, oldest first, and the time; Redis' microseconds."""

@@ -1,4 +1,7 @@
-"""The Lua scripts, one a file: each makes one decision atomically, and its header is its contract."""
+"""The Lua scripts, one a file: each makes one decision atomically, and its header is its contract.
+
+Scripts cannot include each other, so what some share is a file that is put before each of them.
+"""
 
 from dataclasses import dataclass
 from hashlib import sha1
@@ -16,17 +19,20 @@ class Script:
     sha: str
 
 
-def _load(name: str) -> Script:
-    text = (files(__package__) / f"{name}.lua").read_text("utf-8")
+def load(name: str, *shared: str) -> Script:
+    """The script *name*, after the files *shared* of which it uses the functions."""
+    text = "".join((files(__package__) / f"{part}.lua").read_text("utf-8") for part in (*shared, name))
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-GRANT: Final = _load("grant")
-THROTTLED: Final = _load("throttled")
-EPOCH: Final = _load("epoch")
-HOLD: Final = _load("hold")
-LIFT: Final = _load("lift")
-HELD: Final = _load("held")
-ADMIT: Final = _load("admit")
-RECORD: Final = _load("record")
-CLOSE: Final = _load("close")
+GRANT: Final = load("grant")
+THROTTLED: Final = load("throttled")
+EPOCH: Final = load("epoch", "hold_state")
+HOLD: Final = load("hold", "hold_state")
+LIFT: Final = load("lift", "hold_state")
+HELD: Final = load("held", "hold_state")
+STOP: Final = load("stop", "hold_state")
+UNPROBED: Final = load("unprobed")
+ADMIT: Final = load("admit", "hold_state", "meet")
+RECORD: Final = load("record")
+CLOSE: Final = load("close")

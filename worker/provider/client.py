@@ -1,19 +1,18 @@
 """One signed call to the provider over a pooled keep-alive connection.
 
 Every failure is a value. What matters is whether a byte of the call may have left: only then may the message have been
-accepted, because the provider knows no idempotency key. So nothing that may have left is ever tried again here.
+accepted, because the provider knows no idempotency key. So nothing that may have left is ever tried again here. Nor is
+what was not reached: a slot of the quota is for one call, and trying later is the business of the delay queues.
 """
 
 import math
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
-from time import monotonic
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Final, Self
 
 import aiohttp
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, stop_before_delay, wait_random
 from yarl import URL
 
 from worker import __version__
@@ -29,20 +28,13 @@ from worker.settings import ProviderSettings
 
 #: Seconds that an address of the provider is remembered: new connections are rare, its addresses change.
 _DNS_TTL_S: Final = 60
-#: More tries of a call of which nothing was sent, and the seconds in which they are begun: a provider that restarts
-#: something is back in a moment; what lasts longer is the business of the delay queues.
-_MORE_TRIES: Final = 3
-_TRYING_S: Final = 0.5
-_PAUSE_S: Final = (0.02, 0.2)
 #: Codes after which other keys are looked for.
 _REFUSED_KEY: Final = ("InvalidSecurityToken", "InvalidAccessKeyId")
 
-#: Failures before the first byte. A reset is among them when aiohttp itself raises it: it did not write to a
-#: connection that was already closing.
+#: Failures before the first byte.
 _NOTHING_SENT: Final = (
     aiohttp.ClientConnectorError,  # refused, unreachable, no such name, TLS and certificates
     aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientConnectionResetError,
 )
 
 
@@ -122,26 +114,24 @@ class Client:
     async def send(self, request: Request, validity_s: int) -> Reply | Fault:
         """Make one call; failures are values.
 
-        A call of which nothing was sent is made again for a moment, before that is said.
+        When the connection that was kept was just closing under the call, another one takes its place, at once.
         """
         session, key = self._session, self._credentials.key
         if session is None or session.closed or key is None:
             return Fault.NOT_REACHED
         operation = Operation.of(request.sms)
         parameters = parameters_of(request, validity_s, self._settings.channel_id)
-        began = monotonic()
-        answer: Reply | Fault = await self._call(session, key, operation, parameters)
-        if answer is Fault.NOT_REACHED and monotonic() - began < _TRYING_S:
-            # Only now: tenacity takes a tenth of the time of a call, and most calls need it not at all.
-            answer = await _trying()(self._call, session, key, operation, parameters)
+        answer = await self._call(session, key, operation, parameters)
+        if answer is None:
+            answer = await self._call(session, key, operation, parameters) or Fault.NOT_REACHED
         if isinstance(answer, Reply) and answer.code is not None and answer.code.startswith(_REFUSED_KEY):
             self._credentials.stale(key)
         return answer
 
     async def _call(
         self, session: aiohttp.ClientSession, key: AccessKey, operation: Operation, parameters: dict[str, str]
-    ) -> Reply | Fault:
-        """Sign and make one call.
+    ) -> Reply | Fault | None:
+        """Sign and make one call; None when its connection was closing already, and aiohttp did not write to it.
 
         aiohttp puts the URL, and so the number and the text, into the texts of its exceptions: none may leave here.
         """
@@ -154,6 +144,8 @@ class Client:
         try:
             async with session.post(url, headers=headers, allow_redirects=False) as response:
                 body = await _read(response.content)
+        except aiohttp.ClientConnectionResetError:
+            return None
         except _NOTHING_SENT:
             return Fault.NOT_REACHED
         except TimeoutError:
@@ -171,23 +163,3 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
         if len(body) > MOST_BYTES:
             break
     return body
-
-
-def _trying() -> AsyncRetrying:
-    """The first of these tries comes at once; a connection that was closing under the first call needs no pause."""
-    return AsyncRetrying(
-        retry=retry_if_result(_is_not_reached),
-        stop=stop_after_attempt(_MORE_TRIES) | stop_before_delay(_TRYING_S),
-        wait=wait_random(*_PAUSE_S),
-        retry_error_callback=_last_answer,
-    )
-
-
-def _is_not_reached(answer: Reply | Fault) -> bool:
-    return answer is Fault.NOT_REACHED
-
-
-def _last_answer(state: RetryCallState) -> Reply | Fault:
-    if state.outcome is None:  # pragma: no cover - tenacity calls this after a try only
-        return Fault.NOT_REACHED
-    return cast("Reply | Fault", state.outcome.result())

@@ -13,8 +13,8 @@ from worker.telemetry.event import Event, Level
 
 _DEBUG, _INFO, _WARNING, _ERROR = Level
 
-#: The code, what to do about it, seconds until the next probe.
-_HOLD: Final = ("code", "remedy", "probe_in_s")
+#: What is held. A subject is a sender ID, which is the company's own name, or a calling code.
+_HOLD: Final = ("scope", "subject", "code")
 
 
 def _event(name: str, level: Level, sentence: str, *fields: str, reported: bool = False) -> Event:
@@ -39,9 +39,28 @@ _TABLE: Final = (
         "RabbitMQ did not confirm a publish in time; the delivery is not acknowledged and comes again.",
         *("lane", "request_id", "kind", "duration_s", "error"),
     ),
+    # -- how much is let in
+    _event(
+        "brake.set",
+        _ERROR,
+        "Too much goes wrong that may be our own fault: intake pauses.",
+        *("internal", "dead", "settled", "error_class", "code", "pause_s"),
+        reported=True,
+    ),
+    _event("brake.trial", _INFO, "The pause is over; a few are let in to see whether it has become better.", "most"),
+    _event("brake.released", _INFO, "It has become better: intake goes on.", "duration_s"),
+    _event("intake.paused", _WARNING, "Nothing can be sent for now: what waits is back in its queues.", "reason"),
+    _event("intake.resumed", _INFO, "Sending is possible again: intake goes on.", "reason"),
     # -- the limiter
     _event("limiter.available", _INFO, "Redis answers; sending may go on.", "duration_s"),
     _event("limiter.unavailable", _ERROR, "Redis cannot be used: nothing is sent until it answers.", "kind", "error"),
+    _event(
+        "limiter.may_evict",
+        _ERROR,
+        "Redis may delete limits when its memory is full: set maxmemory-policy noeviction.",
+        "policy",
+        reported=True,
+    ),
     _event("limiter.epoch", _ERROR, "Redis was emptied: counts begin again, cautiously.", "reason", "pause_s"),
     _event(
         "limiter.throttled",
@@ -49,10 +68,16 @@ _TABLE: Final = (
         "The provider throttled a call; the shared bucket slows down.",
         *("operation", "rate", "retry_after_s"),
     ),
-    # -- the account's hold
-    _event("hold.set", _ERROR, "The account cannot send: messages wait.", *_HOLD, reported=True),
-    _event("hold.lifted", _INFO, "The account can send again.", "code", "duration_s"),
-    _event("hold.probe", _INFO, "One call tests whether the hold can be lifted.", "code", "probes", "operation"),
+    # -- holds of the account, of senders and of countries
+    _event(
+        "hold.set",
+        _ERROR,
+        "Nothing of this scope can be sent: its messages wait.",
+        *(*_HOLD, "remedy", "probe_in_s", "ends_in_s"),
+        reported=True,
+    ),
+    _event("hold.lifted", _INFO, "A probe was accepted: messages of this scope are sent again.", *_HOLD, "duration_s"),
+    _event("hold.probe", _INFO, "One call tests whether the hold can be lifted.", *_HOLD, "operation"),
     # -- the provider
     _event(
         "provider.called",

@@ -1,11 +1,12 @@
 """States of the worker, asked for at every scrape rather than kept: they cannot go stale or drift."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from worker.core.holds import ACCOUNT, SCOPES, Hold
 from worker.core.lane import Lane
 
 
@@ -26,8 +27,17 @@ class Snapshot:
     #: Redis answers.
     limiter: bool = False
     draining: bool = False
-    #: The code for which the account is held.
-    held: str | None = None
+    #: Scopes for which sending is stopped.
+    holds: Sequence[Hold] = ()
+    #: Why the brake is set.
+    braked: str | None = None
+    #: Why nothing can be sent for longer than a moment: limiter, outcomes or held.
+    standstill: str | None = None
+
+    @property
+    def held(self) -> str | None:
+        """The code for which the account is held."""
+        return next((hold.code for hold in self.holds if hold.name == ACCOUNT), None)
 
     def conditions(self) -> dict[str, bool | str]:
         """What readiness is made of (`health.Health`): ready is able to take messages and to settle them.
@@ -40,7 +50,11 @@ class Snapshot:
             "broker_not_blocked": not self.blocked,
             "limiter_available": self.limiter,
             "not_draining": not self.draining,
+            "not_braked": self.braked is None,
+            "brake": self.braked or "released",
+            "intake_paused": self.standstill or "no",
             "account_held": self.held or "no",
+            "held": ", ".join(str(hold.name) for hold in self.holds) or "nothing",
         }
 
 
@@ -61,8 +75,11 @@ class Gauges(Collector):
         yield _by("sms_broker_connected", "Whether RabbitMQ is connected.", "role", roles)
         yield _one("sms_broker_blocked", "Whether RabbitMQ refuses publishes because of an alarm.", now.blocked)
         yield _one("sms_limiter_available", "Whether Redis answers; nothing is sent while it does not.", now.limiter)
-        yield _one("sms_account_held", "Whether sending is stopped for the account.", now.held is not None)
+        held = {scope.value: sum(hold.name.scope is scope for hold in now.holds) for scope in SCOPES}
+        yield _by("sms_held", "Holds: how many accounts, senders, countries are stopped for now.", "scope", held)
         yield _one("sms_draining", "Whether the worker is leaving.", now.draining)
+        yield _one("sms_worker_braked", "Whether too much goes wrong, so that intake pauses.", now.braked is not None)
+        yield _one("sms_intake_paused", "Whether intake waits until sending is possible.", now.standstill is not None)
 
 
 def _lanes(counts: Mapping[Lane, int]) -> dict[str, float]:

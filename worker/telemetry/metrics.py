@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from worker.core.catalog import Catalog
+from worker.core.holds import SCOPES
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass, Table
 from worker.core.quota import Operation
@@ -44,8 +45,8 @@ METRICS: Final = (
     Metric("sms_slot_lateness_seconds", _HISTOGRAM, ("operation",), "How late a slot was used.", _LATENESS),
     Metric("sms_throttled_total", _COUNTER, ("operation",), "Calls that the provider throttled."),
     Metric("sms_unlisted_codes_total", _COUNTER, (), "Answers with a code that the catalogue does not list."),
-    Metric("sms_holds_total", _COUNTER, ("code",), "Answers that hold the account."),
-    Metric("sms_hold_probes_total", _COUNTER, (), "Calls that tested whether a hold can be lifted."),
+    Metric("sms_holds_total", _COUNTER, ("scope", "code"), "Holds that answers of the provider began."),
+    Metric("sms_hold_probes_total", _COUNTER, ("scope",), "Calls that tested whether a hold can be lifted."),
     Metric("sms_credentials_failed_total", _COUNTER, (), "Times that no credentials could be had."),
     Metric("sms_unconfirmed_total", _COUNTER, (), "Publishes that the broker did not confirm in time."),
     Metric("sms_broker_lost_total", _COUNTER, ("role",), "Broken connections to RabbitMQ."),
@@ -87,6 +88,7 @@ def _labels(catalog: Catalog) -> dict[str, Label]:
         "operation": closed(Operation),
         "code": _code_label(catalog),
         "result": closed(("used", "burnt", "unused")),
+        "scope": closed(SCOPES),
         "role": closed(("consume", "publish", "operate")),
         "level": closed(Level),
         "sink": closed(("log", "metrics", "sentry")),

@@ -96,7 +96,7 @@ async def play(settings: Settings, script: Script) -> Ended:
         endpoint = await sandbox.start()
         say(f"The sandbox, which plays the provider, listens on {endpoint}; starting {script.workers} workers ...")
         flags = _flags(own, script, endpoint)
-        async with crew(script.workers, flags) as members, Onlooker(own.redis) as onlooker:
+        async with crew(script.workers, flags) as members, Onlooker(own.redis, own.hold) as onlooker:
             published, left, seconds = await _send(own, script, topology, connection, members)
             slots, _ = await onlooker.recent_slots(Operation.GLOBE)
         letters = await _letters(own, topology)

@@ -5,8 +5,8 @@ hold numbers and texts.
 """
 
 import base64
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,27 @@ class Filter:
     def missed(self, chosen: Sequence[Letter]) -> list[str]:
         """The ids that none of *chosen* has."""
         return sorted(self.ids - {letter.request_id for letter in chosen})
+
+
+class Agreed:
+    """Chooses the letters that somebody agreed to, each once, and none that came while the question was open."""
+
+    def __init__(self, letters: Iterable[Letter]) -> None:
+        """Choose *letters* again in another look at their queue."""
+        self._left = Counter(map(_mark, letters))
+
+    def __call__(self, letter: Letter) -> bool:
+        """Whether *letter* is one of them; asked once for each letter of a look."""
+        mark = _mark(letter)
+        if not self._left[mark]:
+            return False
+        self._left[mark] -= 1
+        return True
+
+
+def _mark(letter: Letter) -> tuple[object, ...]:
+    """What stays the same from look to look, and hardly is for two letters: positions and counts change."""
+    return letter.request_id, letter.died, letter.code, letter.routing_key, letter.timestamp, letter.body
 
 
 def grouped(error_class: ErrorClass, depth: int, letters: Sequence[Letter]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import typer
 from worker.broker.dead_letters import DeadLetters
 from worker.broker.letter import Letter
 from worker.cli import exit_codes
-from worker.cli.dlq.letters import Filter
+from worker.cli.dlq.letters import Agreed, Filter
 from worker.cli.dlq.options import (
     AllOption,
     ClassArgument,
@@ -49,11 +49,10 @@ def replay(
         sms-worker dlq replay limited --all
     """
     chosen = _chosen(ids, code, from_lane, everything=everything)
-    if not yes:
-        _ask(context, "Replay", error_class, chosen, limit)
+    agreed = chosen if yes else _ask(context, "Replay", error_class, chosen, limit)
 
     async def move(letters: DeadLetters) -> Sequence[Letter]:
-        return await letters.replay(error_class, chosen, limit=limit, lane=to_lane)
+        return await letters.replay(error_class, agreed, limit=limit, lane=to_lane)
 
     _move(context, move, "replayed", error_class, chosen, limit)
 
@@ -76,11 +75,10 @@ def discard(
         sms-worker dlq discard expired --from-lane otp
     """
     chosen = _chosen(ids, code, from_lane, everything=everything)
-    if not yes:
-        _ask(context, "Discard for good", error_class, chosen, limit)
+    agreed = chosen if yes else _ask(context, "Discard for good", error_class, chosen, limit)
 
     async def move(letters: DeadLetters) -> Sequence[Letter]:
-        return await letters.discard(error_class, chosen, limit=limit)
+        return await letters.discard(error_class, agreed, limit=limit)
 
     _move(context, move, "discarded", error_class, chosen, limit)
 
@@ -92,12 +90,14 @@ def _chosen(ids: list[str] | None, code: str | None, lane: Lane | None, *, every
     return chosen
 
 
-def _ask(context: typer.Context, what: str, error_class: ErrorClass, chosen: Filter, limit: int) -> None:
+def _ask(context: typer.Context, what: str, error_class: ErrorClass, chosen: Filter, limit: int) -> Agreed:
     found = with_letters(context, lambda letters: letters.scan(error_class, limit))
-    count = sum(map(chosen, found))
-    if not count:
-        return  # there is nothing to agree to, and what follows says so
-    question = f"{what} {count} of {counted(len(found), 'letter')} of class {error_class.value} that were looked at?"
+    meant = [letter for letter in found if chosen(letter)]
+    if not meant:
+        return Agreed([])  # there is nothing to agree to, and what follows says so
+    question = (
+        f"{what} {len(meant)} of {counted(len(found), 'letter')} of class {error_class.value} that were looked at?"
+    )
     try:
         agreed = typer.confirm(question, err=True)
     except typer.Abort:
@@ -107,6 +107,7 @@ def _ask(context: typer.Context, what: str, error_class: ErrorClass, chosen: Fil
     if not agreed:
         complain("nothing was changed")
         raise typer.Exit(exit_codes.FAILED)
+    return Agreed(meant)
 
 
 def _move(
