@@ -98,7 +98,14 @@ def test_a_type_on_a_foreign_lane_is_refused_with_the_right_one() -> None:
     ("changes", "named"),
     [
         ({"type": None}, "AMQP property type: must be sms.request.v1, got none"),
-        ({"type": "sms.request.v2"}, "AMQP property type: must be sms.request.v1, got another"),
+        ({"type": "sms.outcome.v1"}, "AMQP property type: must be sms.request.v1, got another"),
+        (
+            {"type": "sms.request.v2"},
+            (
+                "AMQP property type: must be sms.request.v1, got sms.request.v2: a version that this worker does not "
+                "know; upgrade the workers, then replay it"
+            ),
+        ),
         ({"content_type": "text/plain"}, "content_type"),
         ({"content_encoding": "gzip"}, "content_encoding"),
         ({"headers": {"x-sms-attempts": "many"}}, "header x-sms-attempts"),

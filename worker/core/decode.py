@@ -1,6 +1,7 @@
 """From bytes and headers to a request that may be sent, or to every reason why it is malformed."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ LONGEST_SCHEDULE: Final = timedelta(days=31)
 #: A fault's sentence is cut here, so that a hostile body cannot fill the headers of its dead letter.
 LONGEST_REASON: Final = 1_000
 _MOST_FAULTS: Final = 8
+#: The type of a request of any version.
+_VERSIONED: Final = re.compile(r"sms\.request\.v[0-9]{1,4}")
 #: A second late: headers keep milliseconds, and what they round down must not fall out of the allowed again.
 _EPOCH: Final = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
@@ -95,13 +98,21 @@ def _read(raw: RawMessage, now: datetime) -> tuple[SmsRequest | None, list[str]]
 def _property_faults(raw: RawMessage) -> list[str]:
     faults = []
     if raw.type != MESSAGE_TYPE:
-        got = "none" if raw.type is None else "another"
-        faults.append(f"AMQP property type: must be {MESSAGE_TYPE}, got {got}")
+        faults.append(f"AMQP property type: must be {MESSAGE_TYPE}, got {_type_words(raw.type)}")
     if raw.content_type not in {None, "application/json"}:
         faults.append("AMQP property content_type: must be application/json")
     if raw.content_encoding not in {None, "utf-8", "UTF-8"}:
         faults.append("AMQP property content_encoding: must be absent or utf-8")
     return faults
+
+
+def _type_words(given: str | None) -> str:
+    """What came instead; quoted only when it can be nothing else than a version."""
+    if given is None:
+        return "none"
+    if _VERSIONED.fullmatch(given):
+        return f"{given}: a version that this worker does not know; upgrade the workers, then replay it"
+    return "another"
 
 
 class _RepeatedKeyError(ValueError):
