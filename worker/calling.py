@@ -195,7 +195,8 @@ class Caller:
             raise RuntimeError("a request was called for that was not claimed")
         with suppress(LimiterUnavailable):  # it is told later, and until then the claim stands
             if isinstance(outcome, Accepted):
-                await self._limiter.record(admitted, _answer(waiting.request, outcome))
+                history = waiting.request.history.called(outcome.at or self._now())
+                await self._limiter.record(admitted, Answer(outcome, history.attempts, history.first_tried))
             elif is_certain(outcome):
                 await self._limiter.record(admitted, None)
             else:
@@ -207,8 +208,3 @@ class Caller:
 def _probes(waiting: Waiting, slot: Slot) -> frozenset[HoldName]:
     admitted = waiting.admitted or Admitted()
     return admitted.probes | {ACCOUNT} if slot.probe else admitted.probes
-
-
-def _answer(request: Request, accepted: Accepted) -> Answer:
-    history = request.history.called(accepted.at or request.deadline)
-    return Answer(accepted, history.attempts, history.first_tried or request.deadline)

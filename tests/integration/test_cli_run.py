@@ -130,7 +130,7 @@ async def test_a_part_that_fails_ends_the_worker_and_what_is_in_hand_is_finished
             system.sandbox.switch(latency_s=0.8)
             await system.publish("notify", make_fields(Lane.NOTIFY, id="r-1"))
             await eventually(lambda: system.sandbox.account.calls == 1, because="a call is in flight")
-            monkeypatch.setattr(system.app.limiter, "held", fail)
+            monkeypatch.setattr(system.app.limiter.holds, "list", fail)
             await eventually(lambda: system.lines("worker.stopped"), because="it leaves by itself")
             assert await system.depths() == {"done": 1}
             assert (system.sandbox.account.calls, system.lines("worker.stopped")[0]["in_hand"]) == (1, 0)

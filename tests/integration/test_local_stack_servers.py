@@ -87,25 +87,27 @@ def test_the_private_node_runs_with_the_shipped_dead_letter_confirm_timeout(stac
     assert value.strip() == "{ok,3000}"
 
 
-def test_a_second_stack_runs_beside_the_first_and_leaves_nothing_behind_after_sigint(stack: Stack) -> None:
+async def test_a_second_stack_runs_beside_the_first_and_leaves_nothing_behind_after_sigint(stack: Stack) -> None:
     with started("echo $SMS_STACK_DIRECTORY $SMS_WORKER__BROKER__URL; exec sleep 60", {}) as (second, output):
-        directory, url = output.readline().split()
-        there = names_of(list(reaper.belonging_to(Path(directory))))
-        assert there >= {"beam.smp", "epmd", "erl_child_setup", "redis-server", "sleep"}
+        name, url = output.readline().split()
+        directory = Path(name)
+        there = {"beam.smp", "epmd", "erl_child_setup", "redis-server", "sleep"}
+        await eventually(lambda: names_of(list(reaper.belonging_to(directory))) >= there)
         assert url != stack.rabbitmq.url
 
         second.send_signal(signal.SIGINT)
 
         assert second.wait(30) == 128 + signal.SIGINT
-    assert list(reaper.belonging_to(Path(directory))) == []
-    assert not Path(directory).exists()
+    assert list(reaper.belonging_to(directory)) == []
+    await eventually(lambda: not directory.exists())
     assert "sms@localhost" in stack.rabbitmq.ctl("cluster_status")
 
 
 async def test_a_stack_ends_even_when_whoever_started_it_is_killed(stack: Stack) -> None:
     with started("echo $SMS_STACK_DIRECTORY; exec sleep 60", {given.AMQP: stack.rabbitmq.url}) as (second, output):
         directory = Path(output.readline().strip())
-        assert names_of(list(reaper.belonging_to(directory))) == {"redis-server", "sleep"}
+        there = {"redis-server", "sleep"}
+        await eventually(lambda: names_of(list(reaper.belonging_to(directory))) == there)
 
         second.kill()
 

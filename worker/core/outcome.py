@@ -159,7 +159,7 @@ class Answer:
     accepted: Accepted
     #: Calls made for the request up to then, as far as its history knew.
     attempts: int
-    first_tried: datetime
+    first_tried: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

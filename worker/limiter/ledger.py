@@ -71,10 +71,11 @@ def read(reply: list[Any]) -> Sent | Busy | Doubtful:
 
 def _written(answer: Answer) -> bytes:
     of = answer.accepted
-    first_tried = answer.first_tried.isoformat(timespec="milliseconds")
+    first_tried = answer.first_tried.isoformat(timespec="milliseconds") if answer.first_tried else None
     return orjson.dumps([of.message_id, of.request_id, of.segments, of.country, answer.attempts, first_tried])
 
 
 def _read(written: bytes) -> Answer:
     message_id, request_id, segments, country, attempts, first_tried = orjson.loads(written)
-    return Answer(Accepted(message_id, request_id, segments, country), attempts, datetime.fromisoformat(first_tried))
+    instant = datetime.fromisoformat(first_tried) if first_tried else None
+    return Answer(Accepted(message_id, request_id, segments, country), attempts, instant)
