@@ -4,13 +4,13 @@
 PYTHON ?= python3
 V := .venv/bin
 REQUIREMENTS := deploy/requirements
-#: Suites that need servers; the fault tests join as soon as there are any.
-SERVED := tests/integration $(if $(wildcard tests/faults/test_*.py),tests/faults)
+#: Suites that need servers.
+SERVED := tests/integration tests/faults
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test faults check bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,10 @@ check: .venv/.built ## Format, lint, types, import contracts, unit and property 
 test: check ## All of check, then the tests against a real RabbitMQ and Redis (installed when they are missing)
 	@$(V)/python -m deploy.local install
 	@$(V)/pytest $(SERVED)
+
+faults: .venv/.built ## The fault tests at full size: a thousand worker kills, 50 broker kills, 100 Redis kills …
+	@$(V)/python -m deploy.local install
+	@SMS_FAULTS=full $(V)/pytest tests/faults
 
 bench: .venv/.built ## Measure throughput on this machine
 	@$(V)/python -m deploy.local run -- $(V)/python -m tests.bench

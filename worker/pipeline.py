@@ -2,7 +2,8 @@
 
     receive   broker/consumer.py   AMQP frames           -> Delivery
     decode    core/decode.py       bytes, headers        -> Request | Malformed
-    send      dispatch.py          lane, quota, windows, the call, its classification -> Outcome
+    send      dispatch.py          lane, quota           -> a slot
+    call      calling.py           ledger, windows, the call, its classification, ledger -> Outcome
     decide    core/decide.py       Request, Outcome, policy, now, jitter -> Disposition
     wrap      core/envelope.py     Disposition           -> Outgoing | None
     settle    broker/settle.py     confirmed publish, then ack

@@ -1,0 +1,172 @@
+"""The named steps of a message's path at which a worker is killed, and how each is found in the worker.
+
+The product knows nothing of this: a point is a method of one of its parts, before which or after which the doomed
+worker counts. When a part is renamed this table is the only place to change; a point that is not there any more fails.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+from aiohttp import ClientResponse
+from aiormq.abc import ChannelFrame
+from pamqp.commands import Basic
+
+from tests.faults.doom import Doom
+from worker.app import App
+from worker.broker import settle
+from worker.broker.consumer import Intake
+from worker.broker.publisher import Publisher
+from worker.core.decode import Request
+from worker.core.outcome import Answer
+from worker.core.quota import Admitted
+from worker.dispatch import Dispatch
+from worker.limiter.limiter import RedisLimiter
+from worker.pipeline import Pipeline
+from worker.provider.client import Client
+
+#: Makes the worker of this process die at a point.
+Patch: TypeAlias = Callable[[Doom], None]
+
+
+def before(owner: Any, name: str) -> Patch:
+    """The point before *owner*'s coroutine function *name*."""
+
+    def patch(doom: Doom) -> None:
+        original = getattr(owner, name)
+
+        async def doomed(*args: Any, **kwargs: Any) -> Any:
+            doom.strike(_id_of(args))
+            return await original(*args, **kwargs)
+
+        setattr(owner, name, doomed)
+
+    return patch
+
+
+def after(owner: Any, name: str, counts: Callable[[tuple[Any, ...], Any], bool] = lambda _args, _result: True) -> Patch:
+    """The point after *owner*'s coroutine function *name*; only calls for which *counts* is true count."""
+
+    def patch(doom: Doom) -> None:
+        original = getattr(owner, name)
+
+        async def doomed(*args: Any, **kwargs: Any) -> Any:
+            result = await original(*args, **kwargs)
+            if counts(args, result):
+                doom.strike(_id_of(args))
+            return result
+
+        setattr(owner, name, doomed)
+
+    return patch
+
+
+def draining(rest: Patch) -> Patch:
+    """Let the worker get SIGTERM at its n-th call, and die at the first passing of *rest* after that."""
+
+    def patch(doom: Doom) -> None:
+        begins = Doom(doom.point, doom.passing, doom.pipe)
+        doom.is_armed, doom.passing = False, 1
+        call, drain = Client._call, App._drain
+
+        async def called(*args: Any, **kwargs: Any) -> Any:
+            if begins.is_now():
+                os.kill(os.getpid(), signal.SIGTERM)
+            return await call(*args, **kwargs)
+
+        async def drained(*args: Any, **kwargs: Any) -> Any:
+            doom.is_armed = True
+            return await drain(*args, **kwargs)
+
+        _replace(Client, "_call", called)
+        _replace(App, "_drain", drained)
+        rest(doom)
+
+    return patch
+
+
+def _replace(owner: Any, name: str, replacement: Any) -> None:
+    setattr(owner, name, replacement)
+
+
+def _bytes_left(doom: Doom) -> None:
+    """Before the answer is waited for, as soon as the call's bytes are with the kernel."""
+    start = ClientResponse.start
+
+    async def doomed(self: ClientResponse, *args: Any, **kwargs: Any) -> Any:
+        if doom.is_now():
+            writing = self._writer
+            if writing is not None:
+                await writing
+            doom.die(self.url.query["TaskId"])
+        return await start(self, *args, **kwargs)
+
+    _replace(ClientResponse, "start", doomed)
+
+
+def _publish_written(doom: Doom) -> None:
+    """As soon as the frames of a publish are with the kernel: the broker's confirm needs a disk write at least."""
+    marshall = ChannelFrame.marshall
+
+    def doomed(channel_number: int, frames: Any, drain_future: "asyncio.Future[None] | None" = None) -> ChannelFrame:
+        if drain_future is None and isinstance(frames[0], Basic.Publish) and doom.is_now():
+            drain_future = asyncio.get_running_loop().create_future()
+            drain_future.add_done_callback(lambda _: doom.die())
+        return marshall(channel_number, frames, drain_future)
+
+    _replace(ChannelFrame, "marshall", doomed)
+
+
+def _id_of(args: tuple[Any, ...]) -> str | None:
+    """The id of the request among the arguments of a method, if there is one."""
+    return next((arg.sms.id for arg in args if isinstance(arg, Request)), None)
+
+
+def _is_claim(_: tuple[Any, ...], admission: Any) -> bool:
+    return isinstance(admission, Admitted)
+
+
+def _is_acceptance(args: tuple[Any, ...], _: Any) -> bool:
+    return isinstance(args[2], Answer)
+
+
+#: In the order of the path.
+POINTS: Final[Mapping[str, Patch]] = {
+    "received": before(Pipeline, "receive"),
+    "before the claim": before(RedisLimiter, "admit"),
+    "claimed": after(RedisLimiter, "admit", _is_claim),
+    "before the call": before(Client, "_call"),
+    "bytes left": _bytes_left,
+    "reply arrived": after(ClientResponse, "start"),
+    "reply read": after(Client, "send"),
+    "acceptance recorded": after(RedisLimiter, "record", _is_acceptance),
+    "before the publish": before(Publisher, "publish"),
+    "publish written": _publish_written,
+    "confirmed": after(Publisher, "publish"),
+    "ack queued": before(settle, "_write_drained"),
+    "ack written": after(settle, "_write_drained"),
+    "drain: asked": draining(before(Intake, "stop")),
+    "drain: intake stopped": draining(before(Dispatch, "drain")),
+    "drain: recorded": draining(after(RedisLimiter, "record")),
+    "drain: confirmed": draining(after(Publisher, "publish")),
+    "drain: calls ended": draining(after(Dispatch, "drain")),
+    "drain: idle": draining(after(Intake, "wait_idle")),
+}
+
+
+def count_in_hand(doom: Doom) -> None:
+    """Keep `Doom.in_hand`."""
+    receive = Pipeline.receive
+
+    async def counted(self: Pipeline, delivery: Any) -> None:
+        one = orjson.loads(delivery.raw.body)["id"]
+        doom.in_hand.add(one)
+        try:
+            await receive(self, delivery)
+        finally:
+            doom.in_hand.discard(one)
+
+    _replace(Pipeline, "receive", counted)
