@@ -62,6 +62,12 @@ async def test_a_killed_redis_has_its_keys_again_after_the_start(stack: Stack, r
     async with Redis.from_url(redis_url) as client:
         await client.set("kept", "hello")
 
+        async def is_written() -> bool:
+            """It is, at once; while the disk is busy Redis puts it off for up to two seconds."""
+            return not (await client.info("persistence"))["aof_buffer_length"]
+
+        await eventually(is_written)
+
     stack.redis.kill()
     stack.redis.start()
 
