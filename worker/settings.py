@@ -162,7 +162,7 @@ class RetrySettings(Section):
 class HoldSettings(Section):
     """When sending stops for a sender, how what is held is tried again, and how sending begins again."""
 
-    first_probe: PositiveDuration = timedelta(seconds=5)
+    first_probe: PositiveDuration = timedelta(seconds=10)
     slowest_probe: PositiveDuration = timedelta(minutes=2)
     ramp: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(hours=1))] = timedelta(seconds=10)
     sender_failures: Annotated[Whole, Field(ge=0, le=1000)] = 3
