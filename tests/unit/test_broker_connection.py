@@ -2,12 +2,19 @@
 
 import asyncio
 import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from aiormq.exceptions import AMQPConnectionError, ChannelInvalidStateError, ConnectionClosed
 
+from tests.fakes import RecordingEvents
+from worker.broker import connection
 from worker.broker.connection import place, translated
 from worker.errors import BrokerUnavailable
+from worker.settings import BrokerSettings
 
 
 @pytest.mark.parametrize(
@@ -52,3 +59,35 @@ def test_of_an_address_only_host_and_port_are_shown() -> None:
     assert place("amqp://me:s3cret@rabbit/vhost?name=x") == "rabbit:5672"
     assert place("amqps://me:s3cret@rabbit:1234/") == "rabbit:1234"
     assert place("amqps://rabbit") == "rabbit:5671"
+
+
+@pytest.mark.parametrize(("lasts_s", "grows"), [(0.05, False), (0.0, True)], ids=["useful", "refused at once"])
+async def test_pauses_grow_only_between_sessions_that_were_shorter_than_the_pause(
+    monkeypatch: pytest.MonkeyPatch, lasts_s: float, grows: bool
+) -> None:
+    """A connection that is cut every few seconds is worth having at once, one that is never taken is not."""
+    loop, pauses = asyncio.get_running_loop(), list[float]()
+    enough, ended = asyncio.Event(), loop.time()
+
+    @asynccontextmanager
+    async def connected(*_: object) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(server_properties={})
+
+    async def session(_: object) -> None:
+        nonlocal ended
+        pauses.append(loop.time() - ended)
+        if len(pauses) == 7:
+            enough.set()
+        await asyncio.sleep(lasts_s)
+        ended = loop.time()
+        raise BrokerUnavailable("cut")
+
+    monkeypatch.setattr(connection, "connected", connected)
+    monkeypatch.setattr(connection, "transport_of", lambda of: of)
+    settings = BrokerSettings(reconnect_pause=timedelta(milliseconds=10))
+    running = asyncio.create_task(connection.forever(session, settings, "consume", RecordingEvents(), lambda: 1.0))
+    await asyncio.wait_for(enough.wait(), 10)
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert (pauses[-1] > 0.2) is grows, pauses

@@ -38,8 +38,6 @@ LOST: Final = (AMQPError, OSError, TimeoutError, RuntimeError)
 
 #: The longest pause between two tries to connect: a broker that comes back is found soon.
 _LONGEST_PAUSE: Final = timedelta(seconds=15)
-#: A session that lasted this long was a good one: the next pause is short again. Seconds.
-_GOOD_S: Final = 30.0
 #: A goodbye that takes longer is not worth waiting for: the other end is gone. Seconds.
 _GOODBYE_S: Final = 3.0
 
@@ -129,18 +127,24 @@ async def forever(
     """Run *session* on one connection after the other, with a growing pause between, until cancelled."""
     loop = asyncio.get_running_loop()
     pauses = Backoff(first=settings.reconnect_pause, ceiling=max(_LONGEST_PAUSE, settings.reconnect_pause))
-    failures = 0
+    failures, pause_s, good_s = 0, 0.0, 0.0
     while True:
         began = loop.time()
         try:
             async with connected(settings, role) as connection:
                 version = transport_of(connection).server_properties.get("version")
                 events.emit("broker.connected", role=role, version=str(version), duration_s=loop.time() - began)
-                await session(connection)
+                began = loop.time()
+                try:
+                    await session(connection)
+                finally:
+                    good_s = loop.time() - began
         except WorkerError as error:
             events.emit("broker.lost", role=role, kind=type(error).__name__, error=error)
-        failures = 1 if loop.time() - began > _GOOD_S else failures + 1
-        await asyncio.sleep(pauses.delay(failures, (1 + dice()) / 2).total_seconds())
+        # What lasted longer than the pause before it was worth it: connect again at once. Else it is refused, or flaps.
+        failures = 1 if good_s > pause_s else failures + 1
+        pause_s, good_s = pauses.delay(failures, (1 + dice()) / 2).total_seconds(), 0.0
+        await asyncio.sleep(pause_s)
 
 
 @contextmanager
