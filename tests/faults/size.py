@@ -14,8 +14,6 @@ class Size:
     #: Parents of doomed workers, each with one worker at a time.
     workers: int
     broker_kills: int
-    #: Kills of a broker that lived long before: the pauses between two tries to connect begin anew.
-    broker_calm_kills: int
     broker_restarts: int
     #: Of each kind: with the data, and without.
     redis_kills: int
@@ -24,10 +22,8 @@ class Size:
 
 
 _SIZES: Final = {
-    "small": Size(kills=2, workers=2, broker_kills=1, broker_calm_kills=0, broker_restarts=0, redis_kills=1, rounds=1),
-    "full": Size(
-        kills=56, workers=2, broker_kills=45, broker_calm_kills=5, broker_restarts=10, redis_kills=50, rounds=10
-    ),
+    "small": Size(kills=2, workers=2, broker_kills=1, broker_restarts=0, redis_kills=1, rounds=1),
+    "full": Size(kills=56, workers=2, broker_kills=50, broker_restarts=10, redis_kills=50, rounds=10),
 }
 #: Read when the tests are collected: no test sees the environment of whoever runs it.
 SIZE: Final = _SIZES[os.environ.get("SMS_FAULTS", "small")]

@@ -15,9 +15,8 @@ from tests.tcp_proxy import TcpProxy
 
 #: Seconds: shorter than every timeout, and longer than those of Redis and the provider.
 DELAY_S, STALL_S = 0.2, 1.2
-#: Seconds within which the worker is at its full rate again. What breaks again and again is tried again more slowly:
-#: the pauses between two tries to reach the broker grow to 15 s, and there are two connections.
-RECOVERY_S = 45
+#: Seconds within which the worker is at its full rate again, however often something broke before.
+RECOVERY_S = 15
 
 
 async def cut(proxy: TcpProxy) -> None:
