@@ -74,9 +74,9 @@ class Publisher:
 
         Raises:
             UsageError: *request* is at fault; every fault is named. Nothing was published.
-            PublishUnconfirmed: no confirm came: RabbitMQ may or may not have it. Publish it again if a second message
-                is better than none. When the text says that there is no exchange, no worker has declared this
-                namespace yet.
+            PublishUnconfirmed: no confirm came: RabbitMQ may or may not have it. Publish it again under the same id:
+                workers make one SMS of the two. When the text says that there is no exchange, no worker has declared
+                this namespace yet.
             BrokerUnavailable: not connected at the moment, or an alarm blocks publishing. Nothing was published.
         """
         sms = request if isinstance(request, SmsRequest) else _validated(request)
