@@ -92,7 +92,7 @@ def test_a_hold_of_the_providers_is_listed_with_its_remedy_and_gives_way_to_the_
     (after,) = rows()
 
     assert (row["code"], row["by"], row["failed_probes"]) == ("SENDERID_BLACKLISTED", "provider", 0)
-    assert 0 < row["next_probe_in_s"] <= settings.hold.first_probe.total_seconds()
+    assert 0 < row["next_probe_in_s"] <= settings.hold.slowest_probe.total_seconds()
     assert row["remedy"]
     assert over.endswith("it was held before because of SENDERID_BLACKLISTED\n")
     assert (after["code"], after["remedy"]) == ("operator", "asked support")

@@ -27,7 +27,9 @@ from worker.limiter.scripts import Script
 SENDER = HoldName(Scope.SENDER, "ACME")
 COUNTRY = HoldName(Scope.COUNTRY, "852")
 LEASE_US = LEASE // timedelta(microseconds=1)
-PACE = Pace(needed=3, first=5_000_000, slowest=15_000_000)
+#: A sender is probed at the slowest pace from the beginning.
+SLOWEST = timedelta(seconds=15)
+PACE = Pace(needed=3, first=15_000_000, slowest=15_000_000)
 
 
 def sms_from(sender: str) -> SmsRequest:
@@ -176,7 +178,7 @@ async def test_a_sender_is_held_when_it_is_refused_three_times_in_a_row(workers:
 
     assert first == [None, None]
     assert third.began
-    assert third.hold == Hold(SENDER, "INVALID_SENDERID", 0.0, 5.0)
+    assert third.hold == Hold(SENDER, "INVALID_SENDERID", 0.0, SLOWEST.total_seconds())
     assert not (await other.refused(refused())).began
 
 
@@ -197,11 +199,11 @@ async def test_of_all_requests_that_meet_a_held_sender_one_is_the_probe(
     for _ in range(3):
         await one.limiter.holds.refused(refused())
     early = await one.meet()
-    clock.advance(timedelta(seconds=5))
+    clock.advance(SLOWEST)
     due = [(await worker.meet())[:2] for worker in (one, other, one)]
     others = await one.meet(sms_from("OTHER")), await one.meet(make_request().sms)
 
-    assert early == [b"HELD", 3, [b"INVALID_SENDERID", b"provider", 0, 5_000_000, 0, -1, b""]]
+    assert early == [b"HELD", 3, [b"INVALID_SENDERID", b"provider", 0, 15_000_000, 0, -1, b""]]
     assert due == [[b"ADMITTED", 3], [b"HELD", 3], [b"HELD", 3]]
     assert others == ([b"ADMITTED"], [b"ADMITTED"])
 
@@ -229,7 +231,7 @@ async def test_while_the_account_is_held_only_the_one_whose_slot_is_the_probe_is
 ) -> None:
     one, other = workers
     await one.limiter.holds.refused(refused(ACCOUNT))
-    clock.advance(timedelta(seconds=5))
+    clock.advance(SLOWEST)
     before = await one.meet(probe=True)
     await one.limiter.grant(next(iter(one.limiter._silences)), make_request().lane, 1)
 
@@ -246,12 +248,12 @@ async def test_the_worker_itself_refuses_what_it_knows_to_be_held(workers: list[
     unaware = other.on_hold(ACME)
     await other.list()
     aware = other.on_hold(ACME)
-    clock.advance(timedelta(seconds=5))
+    clock.advance(SLOWEST)
     await other.list()
 
     assert unaware is None
     assert aware is not None
-    assert (aware.name, aware.code, aware.after) == ("sender ACME", "INVALID_SENDERID", timedelta(seconds=5))
+    assert (aware.name, aware.code, aware.after) == ("sender ACME", "INVALID_SENDERID", SLOWEST)
     assert other.on_hold(ACME) is None, "its probe is due"
     assert other.on_hold(make_request().sms) is None
 

@@ -68,7 +68,9 @@ class RedisHolds:
 
     async def _hold(self, name: HoldName, code: str, *, probed: bool, needed: int, lasts_us: int) -> Refusal:
         settings = self._settings
-        pace = (_us(settings.first_probe), _us(settings.slowest_probe), needed)
+        # A sender is mended by people, not within seconds: each probe of it is one more refused request.
+        first = settings.slowest_probe if name.scope is Scope.SENDER else settings.first_probe
+        pace = (_us(first), _us(settings.slowest_probe), needed)
         prober = self.prober.name if probed else ""
         args = (self._now_us(), name.key, code, prober, *pace, lasts_us)
         match await self._batcher.run(scripts.HOLD, (self._keys.hold(name), self._keys.holds), args):
