@@ -10,9 +10,9 @@ from worker.core.decode import RawMessage, Request
 from worker.core.envelope import Outgoing
 from worker.core.holds import Hold, HoldName, Refusal
 from worker.core.lane import Lane
-from worker.core.ledger import Busy, Doubtful
+from worker.core.ledger import Known, Token
 from worker.core.lesson import Refused
-from worker.core.outcome import Answer, Fault, OnHold, Reply, Sent
+from worker.core.outcome import Answer, Fault, OnHold, Reply
 from worker.core.quota import Admission, Admitted, Grant, Operation, Slots
 from worker.core.request import SmsRequest
 from worker.errors import LimiterUnavailable
@@ -96,10 +96,10 @@ class FakeLimiter:
     #: What was told of each claim: the acceptance, the code of an unknown call, or None.
     recorded: list[tuple[Request, Answer | str | None]] = field(default_factory=list)
     #: What the ledger knows of a request id besides.
-    known: dict[str, Sent | Busy | Doubtful] = field(default_factory=dict)
+    known: dict[str, Known] = field(default_factory=dict)
     #: Whether telling fails.
     forgetful: bool = False
-    tokens: list[str] = field(default_factory=list)
+    tokens: list[Token] = field(default_factory=list)
     taught: list[tuple[str, Any]] = field(default_factory=list)
     #: Cleared, nothing is granted until it is set.
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -116,7 +116,7 @@ class FakeLimiter:
             raise answer
         return answer
 
-    async def admit(self, request: Request, token: str, *, probe: bool = False) -> Admission:
+    async def admit(self, request: Request, token: Token, *, probe: bool = False) -> Admission:
         self.admitted.append(request)
         self.tokens.append(token)
         answer = self.admissions.pop(0) if self.admissions else self.known.get(request.sms.id, Admitted(request))
@@ -124,7 +124,7 @@ class FakeLimiter:
             raise answer
         return answer
 
-    async def recall(self, request: Request) -> Sent | Busy | Doubtful | None:
+    async def recall(self, request: Request) -> Known | None:
         if self.forgetful:
             raise LimiterUnavailable("gone")
         return self.known.get(request.sms.id)

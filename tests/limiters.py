@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from tests.fakes import RecordingEvents
 from worker.core.decode import Request
 from worker.core.lane import Lane
+from worker.core.ledger import Token
 from worker.core.quota import Admission, Cap, Operation, Quota, Window
 from worker.limiter.limiter import RedisLimiter, redis_time
 from worker.settings import HoldSettings, RedisSettings
@@ -50,7 +51,7 @@ async def admit(limiter: RedisLimiter, request: Request) -> Admission:
     """Ask for *request* under an id and a token of its own: the ledger admits each but once."""
     number = next(_SERIAL)
     sms = request.sms.model_copy(update={"id": f"r-{number}"})
-    return await limiter.admit(replace(request, sms=sms), f"t-{number}")
+    return await limiter.admit(replace(request, sms=sms), Token(f"t-{number}"))
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from worker.core.catalog import Catalog
 from worker.core.decide import too_soon_or_late
 from worker.core.decode import Request
 from worker.core.holds import ACCOUNT, HoldName
-from worker.core.ledger import Busy, Doubtful, outcome_of
+from worker.core.ledger import Busy, Doubtful, Reused, Token, outcome_of
 from worker.core.outcome import Accepted, Answer, Closed, Early, ErrorClass, Failed, OnHold, Outcome, Sent, Unserved
 from worker.core.plan import is_certain
 from worker.core.quota import Admitted, Held
@@ -128,7 +128,9 @@ class Caller:
 
     async def _admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | None:
         """Claim and count *waiting*; returns what stands against it."""
-        match await self._limiter.admit(waiting.request, waiting.token, probe=slot.probe):
+        waiting.claims += 1
+        token = Token(waiting.caller, waiting.claims)
+        match await self._limiter.admit(waiting.request, token, probe=slot.probe):
             case Admitted() as admitted:
                 waiting.admitted = admitted
                 for name in admitted.probes:
@@ -137,7 +139,7 @@ class Caller:
                 return None
             case Held() as held:
                 return held
-            case (Sent() | Busy() | Doubtful()) as known:
+            case (Sent() | Busy() | Doubtful() | Reused()) as known:
                 return outcome_of(known, self._catalog)
             case (Closed() | OnHold()) as closed:
                 return closed
@@ -152,7 +154,7 @@ class Caller:
         """Give the claim back, so that nobody takes *waiting* for called while it waits for another slot."""
         admitted, waiting.admitted = waiting.admitted, None
         if admitted is not None:
-            with suppress(LimiterUnavailable):  # its token claims it again, and does not count it twice
+            with suppress(LimiterUnavailable):  # it is told later
                 await self._limiter.record(admitted, None)
                 for name in admitted.probes:
                     await self._limiter.holds.unprobed(name)
@@ -165,7 +167,11 @@ class Caller:
     async def _call(self, waiting: Waiting, slot: Slot) -> None:
         request, began = waiting.request, monotonic()
         left_s = int((request.deadline - self._now()).total_seconds())
-        answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
+        try:
+            answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
+        except Exception:
+            await self._release(waiting)  # not a byte has left
+            raise
         probes = _probes(waiting, slot)
         outcome = self._catalog.classify(answer)
         if isinstance(outcome, Accepted):

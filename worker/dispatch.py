@@ -87,14 +87,14 @@ class Dispatch:
         """
         if self._draining:
             return _LEAVING
-        waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted, self._token())
+        waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted, self._caller_name())
         if not await self._is_refused(waiting):
             if (held := self._caller.on_hold(request)) is not None:
                 return held
             self._room.join(waiting)
         return await waiting.outcome
 
-    def _token(self) -> str:
+    def _caller_name(self) -> str:
         return f"{self._me}{next(self._serial):x}"
 
     async def _is_refused(self, waiting: Waiting) -> bool:
@@ -164,23 +164,27 @@ class Dispatch:
             self._room.wake()
 
     def _book(self, operation: Operation, lane: Lane, slots: Slots) -> None:
-        """Waits count from the arrival of the answer: that is never early."""
         if slots.probe:
             self._events.emit("hold.probe", scope=Scope.ACCOUNT.value, subject="", operation=operation.value)
-        answered = monotonic()
+        now, fresh_s = monotonic(), self._freshness_s(operation, slots)
         for wait_s in slots.waits_s:
-            due = answered + wait_s
-            slot = Slot(operation, lane, due, due + self._freshness_s(operation, slots), slots.floor, slots.probe)
+            due = (now if slots.since is None else slots.since) + wait_s
+            slot = Slot(operation, lane, due, due + fresh_s, slots.floor, slots.probe)
             self._room.lines[operation, lane].booked += 1
-            if wait_s <= _LEAD_S:
+            if due - now <= _LEAD_S:
                 self._assign(slot)
             else:
-                self._loop.call_later(wait_s - _LEAD_S, self._assign, slot)
+                self._loop.call_later(due - now - _LEAD_S, self._assign, slot)
 
     def _freshness_s(self, operation: Operation, slots: Slots) -> float:
-        """How long after its instant a slot may be used; a probe is the only call that there is."""
+        """How long after its instant a slot may be used; a probe is the only call that there is.
+
+        What is not known of the instant is taken off the guard, but for half of it: with a Redis that is so far away no
+        slot would ever be fresh.
+        """
         quota = self._quotas[operation]
-        return quota.guard.total_seconds() if quota.rate > 0 and not slots.probe else inf
+        guard_s = quota.guard.total_seconds()
+        return guard_s - min(slots.doubt_s, guard_s / 2) if quota.rate > 0 and not slots.probe else inf
 
     # -- using them ---------------------------------------------------------------------------------------------
 
@@ -223,7 +227,7 @@ class Dispatch:
             except Exception as error:  # noqa: BLE001 - it belongs to the delivery that waits for the outcome
                 if not waiting.fail(error):
                     self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
-                return
+                break
             if use is Use.CALLED:
                 return
             if use is not Use.FREE:

@@ -8,9 +8,9 @@ from worker.core.decode import RawMessage, Request
 from worker.core.envelope import Outgoing
 from worker.core.holds import Hold, HoldName, Refusal
 from worker.core.lane import Lane
-from worker.core.ledger import Busy, Doubtful
+from worker.core.ledger import Known, Token
 from worker.core.lesson import Refused
-from worker.core.outcome import Answer, Fault, OnHold, Reply, Sent
+from worker.core.outcome import Answer, Fault, OnHold, Reply
 from worker.core.quota import Admission, Admitted, Grant, Operation
 from worker.core.request import SmsRequest
 
@@ -106,18 +106,19 @@ class Limiter(Protocol):
     async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         """Book up to *want* slots (at least one is meant) for requests of *lane*."""
 
-    async def admit(self, request: Request, token: str, *, probe: bool = False) -> Admission:
+    async def admit(self, request: Request, token: Token, *, probe: bool = False) -> Admission:
         """Claim *request* in the ledger and count it in every window and cap, or do nothing and say why not.
 
-        *token* names the asker; claiming again with the same one changes nothing. *probe* says that the slot is the
-        probe of the account's hold: while there is one, nobody else is admitted.
+        *token* names the claim. A caller that does not know what became of its claim, because this raised, claims again
+        with the next number, and is not counted twice. *probe* says that the slot is the probe of the account's hold:
+        while there is one, nobody else is admitted.
         """
 
-    async def recall(self, request: Request) -> Sent | Busy | Doubtful | None:
+    async def recall(self, request: Request) -> Known | None:
         """What the ledger knows of *request*, that stands against giving it up; None when nothing does."""
 
     async def record(self, admitted: Admitted, news: Answer | str | None) -> int:
-        """Write what became of the call into the ledger.
+        """Write what became of the call into the ledger; when this raises, the limiter goes on trying by itself.
 
         Args:
             admitted: What `admit` returned.
@@ -139,4 +140,7 @@ class Provider(Protocol):
     """The API that sends."""
 
     async def send(self, request: Request, validity_s: int) -> Reply | Fault:
-        """Make one call; *validity_s* is how long the message is of use. Failures are values: it never raises."""
+        """Make one call; *validity_s* is how long the message is of use.
+
+        Failures are values. It raises only for a bug of ours that shows before the first byte is written.
+        """

@@ -22,8 +22,10 @@ class Waiting:
     outcome: "asyncio.Future[Outcome]"
     #: False when its delivery was lost and comes again: then a call would be one too many.
     is_wanted: Callable[[], bool] = lambda: True
-    #: Names this request's caller in the ledger; nobody else has it.
-    token: str = ""
+    #: Names its caller in the ledger; nobody else has this name.
+    caller: str = ""
+    #: How often it was claimed: each claim has a token of its own, so nothing that is told late of one hits another.
+    claims: int = 0
     #: Set while it is claimed and counted for the slot that it is about to use.
     admitted: Admitted | None = None
 

@@ -1,7 +1,10 @@
 """The ledger in a real Redis: the scripts agree with the model, and requests that come twice are sent once."""
 
+import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -13,9 +16,10 @@ from worker.core import ledger
 from worker.core.decode import Request
 from worker.core.history import History
 from worker.core.lane import Lane
-from worker.core.ledger import Busy, Claimed, Doubtful, Entry
+from worker.core.ledger import Busy, Claimed, Doubtful, Entry, Reused, Token, fingerprint
 from worker.core.outcome import Accepted, Answer, Closed, Period, Sent
-from worker.core.quota import Admitted, Window
+from worker.core.quota import Admitted, Operation, Window
+from worker.errors import LimiterUnavailable
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
 
@@ -41,12 +45,12 @@ async def limiter(redis_url: str, namespace: str, clock: VirtualTime) -> AsyncIt
         yield limiter
 
 
-def request(request_id: str = "a", unknowns: int = 0) -> Request:
-    return make_request(Lane.NOTIFY, id=request_id, history=History(published=NOW, unknowns=unknowns))
+def request(request_id: str = "a", unknowns: int = 0, text: str = "Hello") -> Request:
+    return make_request(Lane.NOTIFY, id=request_id, text=text, history=History(published=NOW, unknowns=unknowns))
 
 
-async def admitted(limiter: RedisLimiter, token: str, unknowns: int = 0) -> Admitted:
-    admission = await limiter.admit(request(unknowns=unknowns), token)
+async def admitted(limiter: RedisLimiter, caller: str, number: int = 1, *, unknowns: int = 0) -> Admitted:
+    admission = await limiter.admit(request(unknowns=unknowns), Token(caller, number))
     assert isinstance(admission, Admitted), admission
     return admission
 
@@ -57,37 +61,49 @@ class Oracle:
     def __init__(self) -> None:
         self.entries: dict[str, Entry | None] = dict.fromkeys(KEYS_OF_ALL_IDS)
 
-    def admit(self, asked: Request, token: str, now: int) -> ledger.Verdict:
-        entry, verdict = ledger.claim(self.entries[asked.sms.id], token, asked.history.unknowns, now, LEASE_US)
-        self.entries[asked.sms.id] = entry
+    def admit(self, asked: Request, token: Token, now: int) -> ledger.Verdict:
+        sms, counted = asked.sms, asked.history.unknowns
+        entry, verdict = ledger.claim(self.entries[sms.id], token, counted, now, LEASE_US, fingerprint(sms))
+        self.entries[sms.id] = entry
         return verdict
 
     def recall(self, asked: Request, now: int) -> ledger.Verdict | None:
-        self.entries[asked.sms.id], verdict = ledger.recall(self.entries[asked.sms.id], asked.history.unknowns, now)
+        sms, counted = asked.sms, asked.history.unknowns
+        self.entries[sms.id], verdict = ledger.recall(self.entries[sms.id], counted, now, fingerprint(sms))
         return verdict
 
-    def record(self, asked: Request, token: str, news: Answer | str | None, now: int) -> int:
-        entry = self.entries[asked.sms.id]
+    def empty(self) -> None:
+        self.entries = dict.fromkeys(KEYS_OF_ALL_IDS)
+
+    def record(self, asked: Request, token: Token, news: Answer | str | None, now: int) -> int:
+        entry, of = self.entries[asked.sms.id], fingerprint(asked.sms)
         match news:
             case Answer():
-                after: Entry | None = ledger.accepted(entry, news)
+                after: Entry | None = ledger.accepted(entry, news, of)
             case None:
                 after = ledger.not_sent(entry, token)
             case code:
-                after = ledger.unknown(entry, token, asked.history.unknowns, code, now)
+                after = ledger.unknown(entry, token, asked.history.unknowns, code, now, of)
         self.entries[asked.sms.id] = after
         return after.unknowns if after else 0
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_the_scripts_agree_with_the_model(limiter: RedisLimiter, clock: VirtualTime, seed: int) -> None:
+async def test_the_scripts_agree_with_the_model(
+    limiter: RedisLimiter, clock: VirtualTime, namespace: str, client: Redis, seed: int
+) -> None:
     dice, oracle = random.Random(seed), Oracle()
-    claims: list[tuple[Request, str, Admitted]] = []
+    claims: list[tuple[Request, Token, Admitted]] = []
     verdicts: set[type] = set()
     for step in range(600):
         clock.advance(timedelta(seconds=dice.choice([0, 0.001, 1, 5, 12])))
-        asked = request(dice.choice(KEYS_OF_ALL_IDS), dice.choice([0, 0, 0, 1, 2, 3]))
-        token = dice.choice(["t1", "t2", f"t{step}"])
+        asked = request(
+            dice.choice(KEYS_OF_ALL_IDS), dice.choice([0, 0, 0, 1, 2, 3]), dice.choice(["A", "A", "A", "B"])
+        )
+        token = Token(dice.choice(["t1", "t2", f"t{step}"]), dice.choice([1, 2, step]))
+        if dice.random() < 0.01:  # somebody empties Redis
+            await client.delete(*map(Keys(namespace).entry, KEYS_OF_ALL_IDS))
+            oracle.empty()
         match dice.choice(["admit", "admit", "recall", "record"]):
             case "admit":
                 expected = oracle.admit(asked, token, clock.us)
@@ -109,7 +125,7 @@ async def test_the_scripts_agree_with_the_model(limiter: RedisLimiter, clock: Vi
                 unknowns = oracle.record(known, owner, news, clock.us)
                 assert await limiter.record(claim, news) == unknowns
 
-    assert verdicts >= {Claimed, Busy, Doubtful}
+    assert verdicts >= {Claimed, Busy, Doubtful, Reused}
 
 
 async def test_a_request_that_was_sent_is_told_the_first_answer(limiter: RedisLimiter) -> None:
@@ -117,7 +133,7 @@ async def test_a_request_that_was_sent_is_told_the_first_answer(limiter: RedisLi
     await limiter.record(claim, ANSWER)
     await limiter.record(claim, Answer(Accepted("m-2", "R-2", 1), 2, NOW))
 
-    assert await limiter.admit(request(), "t2") == Sent(ANSWER, 0)
+    assert await limiter.admit(request(), Token("t2")) == Sent(ANSWER, 0)
     assert await limiter.recall(request()) == Sent(ANSWER, 0)
 
 
@@ -125,9 +141,9 @@ async def test_while_somebody_calls_nobody_else_does(limiter: RedisLimiter, cloc
     await admitted(limiter, "t1")
     clock.advance(timedelta(seconds=3))
 
-    assert await limiter.admit(request(), "t2") == Busy(LEASE_US - 3_000_000)
-    assert isinstance(await limiter.admit(request(), "t1"), Admitted)
-    assert await limiter.admit(request(), "t2") == Busy(LEASE_US)
+    assert await limiter.admit(request(), Token("t2")) == Busy(LEASE_US - 3_000_000)
+    assert isinstance(await limiter.admit(request(), Token("t1", 2)), Admitted)
+    assert await limiter.admit(request(), Token("t2")) == Busy(LEASE_US)
 
 
 async def test_a_call_whose_caller_died_is_unknown_and_only_who_counts_it_calls_again(
@@ -137,7 +153,7 @@ async def test_a_call_whose_caller_died_is_unknown_and_only_who_counts_it_calls_
     await admitted(limiter, "t1")
     clock.advance(LEASE)
 
-    assert await limiter.admit(request(), "t2") == Doubtful(1, began, ledger.CALLER_LOST)
+    assert await limiter.admit(request(), Token("t2")) == Doubtful(1, began, ledger.CALLER_LOST)
     await admitted(limiter, "t3", unknowns=1)
 
 
@@ -151,7 +167,7 @@ async def test_a_caller_that_was_taken_for_dead_still_proves_that_it_was_sent(
     await limiter.record(zombie, ANSWER)
 
     assert await limiter.record(successor, "local.timeout") == 1, "what is sent stays sent"
-    assert await limiter.admit(request(), "t3") == Sent(ANSWER, 1)
+    assert await limiter.admit(request(), Token("t3")) == Sent(ANSWER, 1)
 
 
 async def test_a_request_is_counted_once_however_often_its_caller_claims_it(
@@ -160,7 +176,7 @@ async def test_a_request_is_counted_once_however_often_its_caller_claims_it(
     windows = [Window(2, Period.DAY, frozenset(Lane))]
     async with started(redis_url, namespace, clock, windows=windows) as limiter:
         first = await admitted(limiter, "t1")
-        second = await admitted(limiter, "t1")
+        second = await admitted(limiter, "t1", 2)
         assert await client.strlen(Keys(namespace).recipient("85251234567")) == 4
 
         await limiter.record(first, None)
@@ -179,7 +195,7 @@ async def test_what_redis_could_not_be_told_is_told_when_it_is_back(
         await client.ping()
         await limiter.check_writable()
 
-        assert await limiter.admit(request(), "t2") == Sent(ANSWER, 0)
+        assert await limiter.admit(request(), Token("t2")) == Sent(ANSWER, 0)
 
 
 async def test_the_memory_of_a_request_ends(limiter: RedisLimiter, namespace: str, client: Redis) -> None:
@@ -194,9 +210,107 @@ async def test_a_recipient_that_the_provider_closed_is_refused_until_it_reopens(
     limiter: RedisLimiter, clock: VirtualTime
 ) -> None:
     await limiter.close("85251234567", "FREQUENCY_LIMIT_DAY", timedelta(hours=3))
-    closed = await limiter.admit(request(), "t1")
+    closed = await limiter.admit(request(), Token("t1", 2))
 
     assert isinstance(closed, Closed)
     assert closed.window == "of the provider (FREQUENCY_LIMIT_DAY)"
     clock.advance(timedelta(hours=3))
     await admitted(limiter, "t1")
+
+
+async def test_what_is_told_late_of_a_claim_changes_nothing_of_the_next(limiter: RedisLimiter) -> None:
+    """It may travel on an abandoned connection while the call of the next claim is in flight."""
+    first = await admitted(limiter, "t1")
+    second = await admitted(limiter, "t1", 2)
+    await limiter.record(first, None)
+    await limiter.record(first, "local.timeout")
+
+    assert isinstance(await limiter.admit(request(), Token("t2")), Busy)
+    await limiter.record(second, ANSWER)
+    assert await limiter.admit(request(), Token("t2")) == Sent(ANSWER, 0)
+
+
+async def test_a_claim_that_comes_after_a_later_one_of_its_caller_is_refused(
+    limiter: RedisLimiter, clock: VirtualTime
+) -> None:
+    second = await admitted(limiter, "t1", 2)
+    assert await limiter.admit(request(), Token("t1", 1)) == Busy(LEASE_US)
+    clock.advance(2 * LEASE)
+    assert await limiter.admit(request(), Token("t1", 1)) == Busy(0)
+
+    assert await limiter.record(second, "local.timeout") == 1
+
+
+@pytest.mark.parametrize("news", [ANSWER, "local.timeout"])
+async def test_another_content_under_a_remembered_id_is_not_told_the_first_ones_answer(
+    limiter: RedisLimiter, news: Answer | str
+) -> None:
+    await limiter.record(await admitted(limiter, "t1"), news)
+
+    for unknowns in (0, 1):
+        other = request(unknowns=unknowns, text="Something else")
+        assert await limiter.admit(other, Token("t2")) == Reused()
+        assert await limiter.recall(other) == Reused()
+
+
+async def test_an_id_whose_call_was_certainly_refused_is_free_for_another_content(limiter: RedisLimiter) -> None:
+    await limiter.record(await admitted(limiter, "t1"), None)
+
+    assert isinstance(await limiter.admit(request(text="Something else"), Token("t2")), Admitted)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (["sent", 0, b'["m-1", "R-1", 2, "Hongkong, China", 1, "2026-11-23T12:00:00.000+00:00"]'], Sent(ANSWER, 0)),
+        (["unknown", 1, 5, "local.timeout"], Doubtful(1, 5, "local.timeout")),
+        (["calling", 0, 0, "", "t9", 10**18, 7, "", "day:", 1_790_000_000], Busy(10**18)),
+        (["calling", 0, 0, "", "t9", 8, 7, "", "day:", 1_790_000_000], Doubtful(1, 7, ledger.CALLER_LOST)),
+    ],
+    ids=["sent", "unknown", "calling", "lost"],
+)
+async def test_what_an_older_version_remembers_counts_for_every_content(
+    limiter: RedisLimiter, clock: VirtualTime, namespace: str, client: Redis, entry: list[object], expected: object
+) -> None:
+    written = "return redis.call('SET', KEYS[1], cmsgpack.pack(cjson.decode(ARGV[1])))"
+    plain = [part.decode() if isinstance(part, bytes) else part for part in entry]
+    key = Keys(namespace).entry("a")
+    await client.execute_command("EVAL", written, 1, key, json.dumps(plain))  # type: ignore[no-untyped-call]  # bytes
+
+    verdict = await limiter.admit(request(), Token("t1"))
+    assert verdict == (Busy(10**18 - clock.us) if isinstance(expected, Busy) else expected)
+
+
+async def test_an_admission_that_redis_carries_out_too_late_leaves_no_claim(
+    redis_url: str, namespace: str, client: Redis
+) -> None:
+    """The asker has long given up: a claim of nobody's would make the next call unknown."""
+    async with started(redis_url, namespace, None, patience=timedelta(milliseconds=200)) as limiter:
+        await limiter.grant(Operation.GLOBE, Lane.NOTIFY, 1)  # now Redis' clock is known
+        await client.client_pause(700, all=True)
+        with pytest.raises(LimiterUnavailable):
+            await limiter.admit(request(), Token("t1"))
+        await client.ping()
+
+        async with asyncio.timeout(10):  # the other connection's script runs before or after this one
+            for number in range(2, 20):
+                with suppress(LimiterUnavailable):
+                    assert isinstance(await limiter.admit(request(), Token("t2", number)), Admitted)
+                    break
+
+
+async def test_a_redis_that_cannot_be_told_is_owed_and_told_once(redis_url: str, namespace: str, client: Redis) -> None:
+    async with started(redis_url, namespace, None, patience=timedelta(milliseconds=200)) as limiter:
+        sent, refused = await admitted(limiter, "t1"), await limiter.admit(request("b"), Token("t2"))
+        assert isinstance(refused, Admitted)
+        await client.client_pause(500, all=True)
+        for claim, news in ((sent, ANSWER), (refused, None)):
+            with pytest.raises(LimiterUnavailable):
+                await limiter.record(claim, news)
+        assert limiter.owed == 2
+        await client.ping()
+        await asyncio.gather(limiter.check_writable(), limiter.check_writable())
+
+        assert limiter.owed == 0
+        assert await limiter.admit(request(), Token("t3")) == Sent(ANSWER, 0)
+        assert isinstance(await limiter.admit(request("b"), Token("t4")), Admitted), "nobody calls for it any more"

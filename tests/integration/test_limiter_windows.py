@@ -3,7 +3,6 @@
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from math import ceil
 
 import pytest
 from redis.asyncio import Redis
@@ -12,6 +11,7 @@ from tests.limiters import VirtualTime, admit, started
 from tests.makers import make_request
 from worker.core.calendar import SINGAPORE, period_end, period_start
 from worker.core.lane import Lane
+from worker.core.ledger import Token
 from worker.core.outcome import Closed, Period
 from worker.core.quota import Admitted, Cap, Window
 from worker.limiter.keys import Keys
@@ -19,6 +19,9 @@ from worker.limiter.keys import Keys
 EVERYBODY = frozenset(Lane)
 ALL_DAY = Window(20, Period.DAY, EVERYBODY)
 SECOND = timedelta(seconds=1)
+#: Marks are as fine as this.
+TICK = timedelta(microseconds=15_625)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ class Oracle:
         self.sent: list[tuple[str, Lane, datetime]] = []
 
     def reopens(self, number: str, lane: Lane, now: datetime) -> datetime | None:
-        """When one more fits, rolling windows rounded up to the second; None: now."""
+        """When one more fits, rolling windows rounded up to the tick; None: now."""
         closed = []
         for window in self.windows:
             if lane in window.lanes:
@@ -64,9 +67,9 @@ class Oracle:
         if isinstance(period, Period):
             start = period_start(now, period)
             return period_end(now, period) if sum(t >= start for t in times) >= limit else None
-        span = timedelta(seconds=ceil(period.total_seconds()) + 1)
-        inside = [t.replace(microsecond=0) for t in times if t.replace(microsecond=0) + span > now]
-        return sorted(inside)[-limit] + span if len(inside) >= limit else None
+        ends = [t - (t - EPOCH) % TICK + TICK + period for t in times]
+        inside = sorted(end for end in ends if end > now)
+        return inside[-limit] if len(inside) >= limit else None
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -185,7 +188,7 @@ async def test_calendar_limits_reopen_at_midnight_in_singapore(
 async def test_a_refund_takes_out_its_own_message_once(
     redis_url: str, namespace: str, clock: VirtualTime, client: Redis
 ) -> None:
-    """Two messages of one second look alike in Redis: a repeated refund must not take the other one out."""
+    """Two messages of one moment look alike in Redis: a repeated refund must not take the other one out."""
     keys = Keys(namespace)
     async with started(redis_url, namespace, clock, windows=[ALL_DAY], caps=[Cap(9, Period.DAY)]) as limiter:
         first, second = await admit(limiter, make_request()), await admit(limiter, make_request())
@@ -206,7 +209,7 @@ async def test_a_refund_of_a_message_that_redis_forgot_changes_nothing(
     redis_url: str, namespace: str, clock: VirtualTime, client: Redis
 ) -> None:
     async with started(redis_url, namespace, clock, windows=[ALL_DAY], caps=[Cap(9, Period.DAY)]) as limiter:
-        admitted = await limiter.admit(make_request(), "t-1")
+        admitted = await limiter.admit(make_request(), Token("t-1"))
         assert isinstance(admitted, Admitted)
         await client.delete(Keys(namespace).entry("r-1"))
         await limiter.record(admitted, None)
@@ -249,4 +252,65 @@ async def test_no_key_holds_a_number_and_every_key_of_a_recipient_expires(
 
         assert len(keys) >= 4
         assert all(key.startswith(f"{{{namespace}}}:1:".encode()) and b"51234567" not in key for key in keys)
-        assert 86_400 <= await client.ttl(Keys(namespace).recipient("85251234567")) <= 86_402
+        assert 4 * 3600 - 10 <= await client.ttl(Keys(namespace).recipient("85251234567")) <= 4 * 3600, (
+            "Singapore's day"
+        )
+
+
+async def test_a_window_opens_when_its_length_is_over_and_not_a_second_later(
+    redis_url: str, namespace: str, clock: VirtualTime
+) -> None:
+    clock.set(datetime(2026, 11, 23, 12, 0, 0, 900_000, tzinfo=UTC))
+    async with started(redis_url, namespace, clock, windows=[Window(1, timedelta(seconds=30), EVERYBODY)]) as limiter:
+        began = clock.now
+        await admit(limiter, make_request())
+        closed = await admit(limiter, make_request())
+        assert isinstance(closed, Closed)
+        assert timedelta(seconds=30) <= closed.after <= timedelta(seconds=30) + TICK
+        clock.set(began + timedelta(seconds=30) - timedelta(microseconds=1))
+        assert isinstance(await admit(limiter, make_request()), Closed)
+        clock.set(began + closed.after)
+        assert isinstance(await admit(limiter, make_request()), Admitted)
+
+
+async def test_a_mark_is_kept_for_its_own_windows_only_and_never_more_than_they_can_count(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    """The worst case: a long window of one lane, and a short one of another that is used to the full for hours."""
+    otp, notify = frozenset({Lane.OTP}), frozenset({Lane.NOTIFY})
+    windows = [Window(15, Period.MONTH, otp), Window(10, timedelta(minutes=1), notify), Window(12, Period.DAY, otp)]
+    key = Keys(namespace).recipient("85251234567")
+    clock.set(datetime(2026, 12, 1, 12, 0, tzinfo=UTC))
+    async with started(redis_url, namespace, clock, rate=0, windows=windows) as limiter:
+        for _ in range(10):
+            await admit(limiter, make_request(Lane.OTP))
+        for step in range(1500):
+            clock.advance(timedelta(seconds=6.1))
+            assert isinstance(await admit(limiter, make_request(Lane.NOTIFY)), Admitted), step
+            if step % 100 == 0:
+                assert await client.strlen(key) <= 4 * (15 + 10 + 12)
+        assert await client.strlen(key) <= 4 * (15 + 10)
+        # The month's window of the other lane has forgotten nothing meanwhile.
+        clock.advance(timedelta(days=1))
+        for _ in range(5):
+            assert isinstance(await admit(limiter, make_request(Lane.OTP)), Admitted)
+        full = await admit(limiter, make_request(Lane.OTP))
+        assert isinstance(full, Closed)
+        assert full.window == "otp 15 per month"
+
+
+async def test_what_an_older_version_counted_still_counts(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    """It wrote whole seconds since 2020-09-13, under another key."""
+    windows = [Window(3, timedelta(hours=1), EVERYBODY)]
+    async with started(redis_url, namespace, clock, windows=windows) as limiter:
+        second = int((clock.now - EPOCH).total_seconds())
+        marks = [(second - ago - 1_600_000_000) * 4 + Lane.NOTIFY.rank for ago in (4000, 3000, 2000)]
+        before = Keys(namespace).recipient_before("85251234567")
+        await client.set(before, b"".join(mark.to_bytes(4, "big") for mark in marks), ex=3600)
+
+        assert isinstance(await admit(limiter, make_request()), Admitted)
+        closed = await admit(limiter, make_request())
+        assert isinstance(closed, Closed)
+        assert timedelta(seconds=599) <= closed.after <= timedelta(seconds=602)

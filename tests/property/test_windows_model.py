@@ -1,36 +1,15 @@
-"""What can be known about windows and caps without counting."""
-
-from datetime import timedelta
+"""What can be known about caps without counting."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.lane import Lane
 from worker.core.outcome import Period
-from worker.core.quota import Cap, Window
-from worker.core.windows import caps_of, kept_s, strictest, windows_of
+from worker.core.quota import Cap
+from worker.core.windows import caps_of, strictest
 
-PERIODS = st.sampled_from(Period) | st.timedeltas(timedelta(milliseconds=1), timedelta(days=40))
-WINDOWS = st.lists(
-    st.builds(Window, st.integers(1, 20), PERIODS, st.frozensets(st.sampled_from(Lane), min_size=1)), max_size=6
-)
 CAPS = st.lists(
     st.builds(Cap, st.integers(1, 100), st.sampled_from(Period), st.sampled_from(["", "8", "852", "86"])), max_size=8
 )
-
-
-@given(WINDOWS)
-def test_an_entry_is_kept_as_long_as_any_window_may_count_it(windows: list[Window]) -> None:
-    kept = timedelta(seconds=kept_s(windows))
-
-    assert all(kept > window.period for window in windows if isinstance(window.period, timedelta))
-    assert all(kept > timedelta(days=1) for window in windows if window.period is Period.DAY)
-    assert all(kept > timedelta(days=31) for window in windows if window.period is Period.MONTH)
-
-
-@given(WINDOWS, st.sampled_from(Lane))
-def test_a_lane_is_limited_by_its_own_windows_only(windows: list[Window], lane: Lane) -> None:
-    assert set(windows_of(windows, lane)) == {window for window in windows if lane in window.lanes}
 
 
 @given(CAPS, st.sampled_from(["85251234567", "8613800138000", "14155550100"]), st.sampled_from(Period))

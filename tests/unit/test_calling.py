@@ -13,7 +13,7 @@ from worker.core.decode import Request
 from worker.core.history import History
 from worker.core.holds import HoldName
 from worker.core.lane import Lane
-from worker.core.ledger import CALLER_LOST, Busy, Doubtful
+from worker.core.ledger import CALLER_LOST, Busy, Doubtful, Reused, Token
 from worker.core.outcome import (
     Accepted,
     Answer,
@@ -52,7 +52,7 @@ class Rig:
     async def serve(self, request: Request, *, probe: bool = False) -> tuple[Use, Outcome | None]:
         """What became of the slot, and the request's outcome if it has one."""
         now = asyncio.get_running_loop().time()
-        waiting = Waiting(request, now, asyncio.get_running_loop().create_future(), token="t-1")
+        waiting = Waiting(request, now, asyncio.get_running_loop().create_future(), caller="t-1")
         use = await self.caller.serve(waiting, Slot(Operation.GLOBE, Lane.OTP, 0, float("inf"), False, probe))
         return use, waiting.outcome.result() if waiting.outcome.done() else None
 
@@ -136,10 +136,41 @@ async def test_a_claim_that_is_not_used_is_given_back(rig: Rig) -> None:
     assert rig.provider.sent == []
 
 
+async def test_each_claim_of_a_request_has_a_token_of_its_own(rig: Rig) -> None:
+    rig.can_settle = False
+    await rig.serve(make_request())
+    waiting = Waiting(make_request(), 0.0, asyncio.get_running_loop().create_future(), caller="t-2")
+    slot = Slot(Operation.GLOBE, Lane.OTP, 0, float("inf"), False, False)
+    await rig.caller.serve(waiting, slot)
+    await rig.caller.serve(waiting, slot)
+
+    assert rig.limiter.tokens == [Token("t-1", 1), Token("t-2", 1), Token("t-2", 2)]
+
+
+async def test_a_call_that_fails_before_a_byte_has_left_leaves_no_claim(rig: Rig) -> None:
+    rig.limiter.admissions = [Admitted(make_request(), frozenset({ACME}))]
+    rig.provider.answers["r-1"] = ValueError("a header may not hold a line feed")
+    with pytest.raises(ValueError, match="line feed"):
+        await rig.serve(make_request())
+
+    assert rig.limiter.given_back == ["r-1"]
+    assert rig.limiter.taught == [("unprobed", ACME)]
+
+
+async def test_a_request_whose_id_stands_for_another_is_invalid_and_not_called_for(rig: Rig) -> None:
+    rig.limiter.known["r-1"] = Reused()
+    use, outcome = await rig.serve(make_request())
+
+    assert use is Use.FREE
+    assert isinstance(outcome, Failed)
+    assert (outcome.row.error_class, outcome.code, outcome.called) == (ErrorClass.INVALID, "local.id_reused", False)
+    assert rig.provider.sent == []
+
+
 async def test_a_deadline_that_passes_between_claim_and_call_is_kept(rig: Rig) -> None:
     admit = rig.limiter.admit
 
-    async def slowly(request: Request, token: str, *, probe: bool = False) -> object:
+    async def slowly(request: Request, token: Token, *, probe: bool = False) -> object:
         rig.clock.advance(timedelta(minutes=6))
         return await admit(request, token, probe=probe)
 

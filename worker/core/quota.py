@@ -1,7 +1,7 @@
 """The limits as values: what may be asked of the limiter and what it answers.
 
 Instants of the limiter are Redis' own; what crosses to a worker is relative, in seconds (names end in ``_s``), and is
-counted on the worker's monotonic clock from the moment of the answer.
+counted on the worker's monotonic clock.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from typing import Self, TypeAlias
 
 from worker.core.holds import HoldName
 from worker.core.lane import Lane
-from worker.core.ledger import Busy, Doubtful
-from worker.core.outcome import Closed, OnHold, Period, Sent
+from worker.core.ledger import Known
+from worker.core.outcome import Closed, OnHold, Period
 from worker.core.request import SmsRequest
 
 
@@ -46,8 +46,12 @@ class Quota:
 class Slots:
     """Turns to call: one per wait, in order."""
 
-    #: Seconds from the answer until each slot's instant; 0 is now.
+    #: Seconds from *since* until each slot's instant.
     waits_s: tuple[float, ...]
+    #: When they were booked, on the worker's monotonic clock, never too early; None is the moment of the answer.
+    since: float | None = None
+    #: It may be so much too late.
+    doubt_s: float = 0.0
     #: The slots are the lane's guaranteed share: they are for its own requests first.
     floor: bool = False
     #: The slot is the one call that tests whether the account's hold can be lifted.
@@ -103,4 +107,4 @@ class Admitted:
     probes: frozenset[HoldName] = frozenset()
 
 
-Admission: TypeAlias = Admitted | Held | Closed | OnHold | Sent | Busy | Doubtful
+Admission: TypeAlias = Admitted | Held | Closed | OnHold | Known

@@ -1,29 +1,21 @@
-"""What the operator's windows and caps mean for one request: which of them apply, how long they look back, their names.
+"""What the operator's windows and caps mean for one request: which of them apply, and their names.
 
 The decision itself is atomic in Redis (`limiter/admit.lua`); here is what can be known without counting.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
-from math import ceil
 from typing import Final
 
 from worker.core.lane import Lane
 from worker.core.outcome import Period
 from worker.core.quota import Cap, Window
 
-#: The longest that a calendar period lasts.
-_LONGEST: Final = {Period.DAY: timedelta(days=1), Period.MONTH: timedelta(days=31)}
 _WORDS: Final = {
     timedelta(minutes=1): "minute",
     timedelta(hours=1): "hour",
     timedelta(days=1): "24 hours",
 }
-
-
-def windows_of(windows: Iterable[Window], lane: Lane) -> tuple[Window, ...]:
-    """The windows that limit *lane*."""
-    return tuple(window for window in windows if lane in window.lanes)
 
 
 def caps_of(caps: Iterable[Cap], number: str) -> tuple[Cap, ...]:
@@ -39,19 +31,6 @@ def strictest(caps: Iterable[Cap]) -> tuple[Cap, ...]:
         if cap.limit < known.limit:
             least[cap.prefix, cap.period] = cap
     return tuple(least.values())
-
-
-def seconds(period: timedelta | Period) -> int:
-    """The longest that *period* lasts; a rolling one is rounded up to the second, so that it never opens early."""
-    return ceil((_LONGEST[period] if isinstance(period, Period) else period).total_seconds())
-
-
-def kept_s(windows: Sequence[Window]) -> int:
-    """How many seconds after a message some window may still count it.
-
-    Messages are counted by whole seconds, so a rolling window holds one for up to a second more than its length.
-    """
-    return max((seconds(window.period) + 1 for window in windows), default=0)
 
 
 def window_words(window: Window) -> str:

@@ -9,12 +9,13 @@ from typing import Final
 from worker.core.lane import Lane
 from worker.core.outcome import Closed, Period
 from worker.core.quota import Cap, Window
-from worker.core.windows import cap_words, caps_of, kept_s, seconds, strictest, window_words, windows_of
+from worker.core.windows import cap_words, caps_of, strictest, window_words
 from worker.limiter.batcher import Argument
 
 #: Limit, period and lanes of a window, as admit.lua unpacks them.
-_WINDOW: Final = Struct(">iii")
+_WINDOW: Final = Struct(">idi")
 _CALENDAR: Final = {Period.DAY: 0, Period.MONTH: -1}
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +40,27 @@ class Counters:
     """The operator's windows and caps."""
 
     def __init__(self, windows: Sequence[Window], caps: Sequence[Cap]) -> None:
-        self._windows = {lane: windows_of(windows, lane) for lane in Lane}
-        self._window_args = {lane: _window_args(lane, self._windows[lane], kept_s(windows)) for lane in Lane}
+        self._windows = tuple(windows)
+        packed = b"".join(map(_packed, windows))
+        self._window_args: dict[Lane, tuple[Argument, ...]] = {lane: (lane.rank, packed) for lane in Lane}
         self._caps = strictest(caps)
 
     def ask(self, number: str, lane: Lane) -> Ask:
-        """What to ask for a message to *number* (digits only)."""
-        windows, caps = self._windows[lane], caps_of(self._caps, number)
+        """What to ask for a message to *number* (digits only).
+
+        All windows are told, whatever the lane: a mark of this lane is kept as long as any of them counts it.
+        """
+        caps = caps_of(self._caps, number)
         args: list[Argument] = []
         for cap in caps:
             args += [_name(cap), cap.limit, _CALENDAR[cap.period]]
-        return Ask(self._window_args[lane], tuple(args), windows, caps)
+        return Ask(self._window_args[lane], tuple(args), self._windows, caps)
 
 
-def _window_args(lane: Lane, windows: Sequence[Window], kept: int) -> tuple[Argument, ...]:
-    packed = b""
-    for window in windows:
-        period = _CALENDAR[window.period] if isinstance(window.period, Period) else seconds(window.period)
-        packed += _WINDOW.pack(window.limit, period, sum(1 << counted.rank for counted in window.lanes))
-    return (lane.rank, kept if windows else 0, packed)
+def _packed(window: Window) -> bytes:
+    period = window.period
+    length_us = _CALENDAR[period] if isinstance(period, Period) else period / _MICROSECOND
+    return _WINDOW.pack(window.limit, length_us, sum(1 << lane.rank for lane in window.lanes))
 
 
 def _name(cap: Cap) -> str:

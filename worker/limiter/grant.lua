@@ -3,14 +3,14 @@
 -- core/token_bucket.py.
 --
 -- KEYS  1 rate    hash: seq (calls booked so far), last (slot of the last), hold, factor, factor_at, throttled_at,
---                 floor:<lane>, turn:<lane>
+--                 floor:<lane>, turn:<lane>, rate (calls per second, as the latest asker has it)
 --       2 ring    string of 4096 doubles: slot of call n at cell n modulo 4096, so the limit can change at any time
 --       3 hold    of the account, see hold_state.lua
 -- ARGV  1 now in us (0: this server's clock)  2 rate (0: no limit)  3 window us, guard included  4 lane
 --       5 reach in gaps  6 least reach us  7 furthest reach us  8 floor interval us (0: none)  9 want
 --       10 name of the asker  11 length of a probe's lease us
 --       12 us in which the rate climbs back after a hold that ends by itself (0: at once)
--- Reply {'SLOTS', kind (0 usual, 1 floor, 2 probe), wait us, ...} | {'TURN', us} | {'HELD', us, code}
+-- Reply {'SLOTS', kind (0 usual, 1 floor, 2 probe), now, wait us, ...} | {'TURN', us} | {'HELD', us, code}
 --       | {'COLD'} the state is missing | {'CLOCK'} the clock was set back: nothing may be granted before epoch.lua
 
 local CELLS, CELL = 4096, 8
@@ -29,7 +29,7 @@ local furthest, floor_every = tonumber(ARGV[7]), tonumber(ARGV[8])
 local want = math.min(tonumber(ARGV[9]), CELLS)
 
 local state = redis.call('HMGET', rate_key, 'seq', 'last', 'hold', 'factor', 'factor_at',
-  'floor:' .. lane, 'turn:' .. lane)
+  'floor:' .. lane, 'turn:' .. lane, 'rate')
 local seq = tonumber(state[1])
 if not seq then return {'COLD'} end
 local last, hold = tonumber(state[2]), tonumber(state[3])
@@ -58,8 +58,10 @@ local function reply_slots(waits, floor)
   if probing then
     redis.call('HSET', account_key, 'lease', now + waits[1] + tonumber(ARGV[11]), 'prober', asker)
   end
-  return {'SLOTS', probing and 2 or floor and 1 or 0, unpack(waits)}
+  return {'SLOTS', probing and 2 or floor and 1 or 0, now, unpack(waits)}
 end
+
+if tonumber(state[8]) ~= rate then redis.call('HSET', rate_key, 'rate', rate) end
 
 if rate == 0 then
   local wait = math.max(0, hold - now)

@@ -42,6 +42,10 @@ class Keys:
 
         With 10 bytes, two of a billion numbers share their windows with a probability of one in a million.
         """
+        return self._prefix + b"m:" + _digest(number)
+
+    def recipient_before(self, number: str) -> bytes:
+        """What was sent to *number*, as versions wrote it that counted by whole seconds."""
         return self._prefix + b"r:" + _digest(number)
 
     def closed(self, number: str) -> bytes:

@@ -2,28 +2,28 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from worker.core.decode import Request
-from worker.core.ledger import Busy, Doubtful
+from worker.core.ledger import Busy, Doubtful, Known, Reused, Token, fingerprint
 from worker.core.outcome import Accepted, Answer, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.batcher import Argument
 from worker.limiter.keys import Keys
 
-#: What is asked for when nobody wants to call.
-NOBODY: Final = ""
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What `record` needs to find the claim of one caller again."""
+    """What `record` needs to find the claim again."""
 
-    token: str
+    token: Token
     #: Unknown calls in the caller's history.
     counted: int
+    #: Of what is sent.
+    fingerprint: bytes
+    #: Entry of the id, marks of the recipient, caps.
     keys: tuple[bytes, bytes, bytes]
 
 
@@ -36,28 +36,32 @@ class Ledger:
         self._memory_s = round(memory.total_seconds())
         self._lease_us = lease // timedelta(microseconds=1)
 
-    def claim(self, request: Request, token: str) -> Claim:
+    def claim(self, request: Request, token: Token) -> Claim:
         """The claim of *token* to *request*."""
-        number = request.sms.number
-        keys = (self._keys.entry(request.sms.id), self._keys.recipient(number), self._keys.caps)
-        return Claim(token, request.history.unknowns, keys)
+        sms = request.sms
+        keys = (self._keys.entry(sms.id), self._keys.recipient(sms.number), self._keys.caps)
+        return Claim(token, request.history.unknowns, fingerprint(sms), keys)
 
-    def asked(self, claim: Claim, *, to_call: bool) -> tuple[Argument, ...]:
-        """The ledger's part of what admit.lua is asked."""
-        return (claim.token, self._lease_us if to_call else 0, claim.counted, self._memory_s)
+    def asked(self, claim: Claim, not_after_us: int, *, to_call: bool) -> tuple[Argument, ...]:
+        """The ledger's part of what admit.lua is asked; *not_after_us* as there."""
+        token, lease_us = claim.token, self._lease_us if to_call else 0
+        told = (claim.counted, self._memory_s, claim.fingerprint)
+        return (token.caller, token.number, lease_us, *told, not_after_us)
 
     def told(self, claim: Claim, news: Answer | str | None) -> tuple[Argument, ...]:
         """What record.lua is told: the acceptance, why it is unknown, or None: certainly not accepted."""
+        token = claim.token
+        told = (token.caller, token.number, claim.counted, self._memory_s, claim.fingerprint)
         match news:
             case Answer():
-                return (claim.token, claim.counted, self._memory_s, "sent", _written(news))
+                return (*told, "sent", _written(news))
             case None:
-                return (claim.token, claim.counted, self._memory_s, "not_sent")
+                return (*told, "not_sent")
             case code:
-                return (claim.token, claim.counted, self._memory_s, "unknown", code)
+                return (*told, "unknown", code)
 
 
-def read(reply: list[Any]) -> Sent | Busy | Doubtful:
+def read(reply: list[Any]) -> Known:
     """What the ledger says in admit.lua's *reply*."""
     match reply:
         case [b"SENT", unknowns, answer]:
@@ -66,6 +70,10 @@ def read(reply: list[Any]) -> Sent | Busy | Doubtful:
             return Busy(left)
         case [b"UNKNOWN", unknowns, since, code]:
             return Doubtful(unknowns, since, code.decode())
+        case [b"REUSED"]:
+            return Reused()
+        case [b"LATE"]:
+            raise LimiterUnavailable("Redis was asked too late: it stood still, or its clock was set forward")
     raise LimiterUnavailable("Redis answered what this version does not know")
 
 

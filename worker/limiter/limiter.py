@@ -1,10 +1,10 @@
 """The limits shared by all workers, kept in Redis: this file asks the scripts and reads their replies."""
 
 import secrets
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
+from time import monotonic
 from typing import Any, Final
 
 from redis.asyncio.connection import AbstractConnection
@@ -12,28 +12,28 @@ from redis.asyncio.connection import AbstractConnection
 from worker.core.decode import Request
 from worker.core.holds import ACCOUNT, names_of, on_hold
 from worker.core.lane import Lane
-from worker.core.ledger import Busy, Doubtful
-from worker.core.outcome import Answer, Sent
+from worker.core.ledger import NOBODY, Known, Token
+from worker.core.outcome import Answer
 from worker.core.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Slots, Turn, Window
+from worker.core.remote_clock import RemoteClock, seen
 from worker.core.token_bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
 from worker.limiter.admission import Counters
 from worker.limiter.batcher import Argument, Batcher
 from worker.limiter.connection import connect
+from worker.limiter.debts import Debts
 from worker.limiter.holds import Prober, RedisHolds, read_hold
 from worker.limiter.keys import Keys
-from worker.limiter.ledger import NOBODY, Claim, Ledger, read
+from worker.limiter.ledger import Claim, Ledger, read
 from worker.limiter.sign_of_life import write_sign_of_life
 from worker.ports import Events
 from worker.settings import HoldSettings, RedisSettings
 
 #: A provider that asks for a longer pause is not believed.
 _LONGEST_PAUSE_US: Final = 60 * SECOND_US
-#: The limits of a request that nobody wants to call for: no class, nothing kept, no windows.
-_NO_LIMITS: Final = (0, 0, b"")
-#: Outcomes of calls that wait for Redis to come back; a worker has not so many calls in flight.
-_MOST_OWED: Final = 10_000
+#: The limits of a request that nobody wants to call for: no class, no windows.
+_NO_LIMITS: Final = (0, b"")
 #: Kinds of slots in grant.lua's reply.
 _FLOOR: Final = 1
 _PROBE: Final = 2
@@ -82,7 +82,10 @@ class RedisLimiter:
         self._silences = {operation: silence_us(quota) for operation, quota in quotas.items()}
         self._counters = Counters(windows, caps)
         self._ledger = Ledger(self._keys, memory, lease)
-        self._owed: deque[tuple[Claim, Answer | str]] = deque(maxlen=_MOST_OWED)
+        self._debts = Debts(self._record)
+        #: Redis' clock, from this process.
+        self._clock: RemoteClock | None = None
+        self._patience_s = redis.timeout.total_seconds()
         self._events = events
         self._now_us = now_us
         self._client = connect(redis, self._greet)
@@ -112,19 +115,30 @@ class RedisLimiter:
 
     async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         """Book up to *want* slots; see `ports.Limiter`."""
+        asked = monotonic()
         reply = await self._ask(operation, lane, want)
         if reply[0] in {b"COLD", b"CLOCK"}:
             await self._begin_epoch()
+            asked = monotonic()
             reply = await self._ask(operation, lane, want)
+        answered = monotonic()
         match reply:
-            case [b"SLOTS", kind, *waits]:
+            case [b"SLOTS", kind, now_us, *waits]:
+                since, doubt_s = self._when(asked, answered, now_us)
                 waits_s = tuple(wait / SECOND_US for wait in waits)
-                return Slots(waits_s, floor=kind == _FLOOR, probe=kind == _PROBE)
+                return Slots(waits_s, since, doubt_s, floor=kind == _FLOOR, probe=kind == _PROBE)
             case [b"TURN", after]:
                 return Turn(after / SECOND_US)
             case [b"HELD", after, code]:
                 return Held(after / SECOND_US, code.decode())
         raise LimiterUnavailable("Redis forgets the limits as soon as they are set: is something emptying it?")
+
+    def _when(self, asked: float, answered: float, now_us: int) -> tuple[float | None, float]:
+        """When on our clock Redis' was *now_us*, and how far that may be too late."""
+        if self._now_us():  # the scripts' clock is not Redis' own
+            return None, 0.0
+        clock = self._clock = seen(self._clock, asked, answered, now_us / SECOND_US)
+        return clock.ours(now_us / SECOND_US), clock.doubt
 
     async def _ask(self, operation: Operation, lane: Lane, want: int) -> Any:
         share, keys = self._shares[operation, lane], self._keys
@@ -155,7 +169,7 @@ class RedisLimiter:
 
     # -- ledger, windows and caps -------------------------------------------------------------------------------
 
-    async def admit(self, request: Request, token: str, *, probe: bool = False) -> Admission:
+    async def admit(self, request: Request, token: Token, *, probe: bool = False) -> Admission:
         """Claim *request* and count it everywhere, or nowhere; see `ports.Limiter`."""
         claim = self._ledger.claim(request, token)
         limits = self._counters.ask(request.sms.number, request.lane)
@@ -173,16 +187,22 @@ class RedisLimiter:
             case reply:
                 return read(reply)
 
-    async def recall(self, request: Request) -> Sent | Busy | Doubtful | None:
+    async def recall(self, request: Request) -> Known | None:
         """Ask what the ledger knows of *request*; see `ports.Limiter`."""
         reply = await self._admit(request, self._ledger.claim(request, NOBODY), _NO_LIMITS, to_call=False)
         return None if reply == [b"ADMITTED"] else read(reply)
 
     async def _admit(self, request: Request, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Any:
-        keys = (*claim.keys, self._keys.closed(request.sms.number), self._keys.holds)
-        return await self._batcher.run(
-            scripts.ADMIT, keys, (self._now_us(), *self._ledger.asked(claim, to_call=to_call), *limits)
-        )
+        number, keys = request.sms.number, self._keys
+        touched = (*claim.keys, keys.closed(number), keys.holds, keys.recipient_before(number))
+        asked = self._ledger.asked(claim, self._not_after_us(), to_call=to_call)
+        return await self._batcher.run(scripts.ADMIT, touched, (self._now_us(), *asked, *limits))
+
+    def _not_after_us(self) -> int:
+        """When an admission asked for now is of use to nobody any more: a claim that comes so late would stay."""
+        if self._clock is None:
+            return 0
+        return ceil((self._clock.theirs(monotonic()) + self._patience_s) * SECOND_US)
 
     async def record(self, admitted: Admitted, news: Answer | str | None) -> int:
         """Write what became of the call; see `ports.Limiter`. What Redis does not take now is told it later."""
@@ -192,8 +212,7 @@ class RedisLimiter:
         try:
             return await self._record(claim, news)
         except LimiterUnavailable:
-            if news is not None:  # else the lease tells it: an unknown too many, never an SMS too many
-                self._owed.append((claim, news))
+            self._debts.owe(claim, news)
             raise
 
     async def _record(self, claim: Claim, news: Answer | str | None) -> int:
@@ -214,9 +233,12 @@ class RedisLimiter:
             LimiterUnavailable: it cannot be reached or refuses.
         """
         await write_sign_of_life(self._client, self._keys)
-        while self._owed:
-            await self._record(*self._owed[0])
-            self._owed.popleft()
+        await self._debts.pay()
+
+    @property
+    def owed(self) -> int:
+        """Calls of which the ledger does not know yet what became: their ids could be sent again."""
+        return len(self._debts)
 
     # -- epoch --------------------------------------------------------------------------------------------------
 

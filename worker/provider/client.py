@@ -112,7 +112,7 @@ class Client:
         await self.aclose()
 
     async def send(self, request: Request, validity_s: int) -> Reply | Fault:
-        """Make one call; failures are values.
+        """Make one call; failures are values, but for a bug of ours that shows before the first byte is written.
 
         When the connection that was kept was just closing under the call, another one takes its place, at once.
         """
