@@ -77,9 +77,14 @@ async def send(url: str, exchange: str, key: str, *bodies: bytes, **properties: 
             )
 
 
-async def send_to(url: str, lane: Lane, *ids: str, topology: Topology = TOPOLOGY, **properties: Any) -> None:
-    """Publish a request for each id."""
-    route, bodies = topology.to_lane(lane), [make_raw(lane, id=one).body for one in ids]
+async def send_to(
+    url: str, lane: Lane, *ids: str, topology: Topology = TOPOLOGY, back: bool = False, **properties: Any
+) -> None:
+    """Publish a request for each id, as a publisher; or, where it comes *back*, as a worker that returns it."""
+    route, bodies = (
+        (topology.back_to_lane if back else topology.to_lane)(lane),
+        [make_raw(lane, id=one).body for one in ids],
+    )
     await send(url, route.exchange, route.key, *bodies, **{"message_type": "sms.request.v1"} | properties)
 
 

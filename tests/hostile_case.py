@@ -40,6 +40,8 @@ class Hostile:
     properties: bytes
     #: More than one when it makes the broker deliver copies.
     ends: tuple[End, ...]
+    #: Where it is published; publishers have no right to any other.
+    exchange: str = "sms.send"
 
 
 def malformed(word: str) -> End:
@@ -67,6 +69,7 @@ def case(
     body: bytes | None = None,
     key: bytes | None = None,
     given: Mapping[str, Any] = _NONE,
+    exchange: str = "sms.send",
 ) -> Hostile:
     """A request with odd *fields*, or *body*, under usual properties but for those that are *given*."""
     lane, whole = request(fields)
@@ -78,4 +81,5 @@ def case(
         orjson.dumps(whole) if body is None else body,
         written,
         ends,
+        exchange,
     )

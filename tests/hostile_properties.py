@@ -55,11 +55,11 @@ def odd_properties() -> Iterator[Hostile]:
 
 
 def lying_history() -> Iterator[Hostile]:
+    """Headers named like the workers' own: a publisher's are left out, whatever they say, and the workers' are read."""
     value: Any
     for name in ("attempts", "retries", "unknowns", "replays"):
         for value in (-1, MOST_COUNT + 1, 1 << 62, 1.0, True, "7", f"{PREFIX}00000", [], {"a": 1}, None):
-            end = malformed(f"header x-sms-{name}")
-            yield case(f"x-sms-{name}: {value!r}", end, given={"headers": {f"x-sms-{name}": value}})
+            yield from _two_ways(f"x-sms-{name}", value)
         yield case(f"x-sms-{name}: at its limit", DONE, given={"headers": {f"x-sms-{name}": MOST_COUNT}})
     for name in ("published", "first-tried"):
         for value in (
@@ -72,8 +72,7 @@ def lying_history() -> Iterator[Hostile]:
             {},
             False,
         ):
-            end = malformed(f"header x-sms-{name}")
-            yield case(f"x-sms-{name}: {value!r}", end, given={"headers": {f"x-sms-{name}": value}})
+            yield from _two_ways(f"x-sms-{name}", value)
         for text in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
             yield case(f"x-sms-{name}: {text}", DONE, given={"headers": {f"x-sms-{name}": text}})
     for value in (
@@ -82,12 +81,18 @@ def lying_history() -> Iterator[Hostile]:
         f'[["2026-11-23T12:00:00Z","{"c" * 65}","accepted"]]',
         f'[["2026-11-23T12:00:00","OK","{SECRET}"]]',
     ):
-        end = malformed("header x-sms-history")
-        yield case(f"x-sms-history: {repr(value)[:30]}", end, given={"headers": {"x-sms-history": value}})
+        yield from _two_ways("x-sms-history", value)
     fake = orjson.dumps([["2026-11-23T12:00:00Z", "OK", "accepted"]] * 1_500).decode()
     yield case("x-sms-history: 1,500 entries that never were", DONE, given={"headers": {"x-sms-history": fake}})
     claims = {"x-sms-class": "accepted", "x-sms-reason": SECRET, "x-sms-lane": "otp", "x-sms-died": 7, "x-sms-": "x"}
     yield from _three_ways("x-sms-*: a death that never was", claims)
+
+
+def _two_ways(name: str, value: Any) -> Iterator[Hostile]:
+    """A header as a publisher lies, and as a worker of another version might write it."""
+    given, shown = {"headers": {name: value}}, repr(value)[:30]
+    yield case(f"{name}: {shown}", DONE, given=given)
+    yield case(f"{name}: {shown}; returned", malformed(f"header {name}"), given=given, exchange="sms.due")
 
 
 def foreign_headers() -> Iterator[Hostile]:

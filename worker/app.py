@@ -43,6 +43,8 @@ _WATCH_S: Final = 1.0
 _LOOK_S: Final = 0.05
 #: Differences of the topology that are told in full; a broker where nothing is declared has some sixty.
 _MOST_TOLD: Final = 5
+#: How often a drain tries to write what Redis does not know yet. Seconds.
+_DEBT_PAUSE_S: Final = 0.25
 #: From the last acknowledgement to the end of its connection. A quorum queue loses acknowledgements that it has not
 #: applied when their channel closes (RabbitMQ 3.10.8: 12 of 500), and what was done would come, and be sent, again.
 _LAST_ACKS_S: Final = 0.25
@@ -125,7 +127,7 @@ class App:
         return Standstill.HELD if any(hold.name == ACCOUNT for hold in self._holds) else None
 
     async def serve(self, shutdown: Shutdown) -> bool:
-        """Work until *shutdown*; True when everything in hand was settled or given back.
+        """Work until *shutdown*; True when everything in hand was settled or given back, and Redis knows of it.
 
         Raises:
             TopologyMismatch: the broker's topology differs in a way that can lose messages.
@@ -235,6 +237,8 @@ class App:
             await end(finishing, leaving)
         if finished:
             finishing.result()
+        if owed := self.limiter.owed:
+            self._events.emit("limiter.untold", calls=owed)
         ending = {} if shutdown.failure else {"exit_code": 0 if finished else 4}
         self._events.emit("worker.stopped", in_hand=self.intake.in_hand, **ending)
         return finished
@@ -244,6 +248,15 @@ class App:
         await self.dispatch.drain()
         await self.intake.wait_idle()
         await asyncio.sleep(_LAST_ACKS_S)
+        await self._pay_debts()
+
+    async def _pay_debts(self) -> None:
+        """Return when the ledger knows of every call; an id that it does not know of would be sent again."""
+        while self.limiter.owed:
+            try:
+                await self.limiter.check_writable()
+            except LimiterUnavailable:
+                await asyncio.sleep(_DEBT_PAUSE_S)
 
 
 async def _until(condition: Callable[[], bool]) -> None:

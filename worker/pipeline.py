@@ -76,6 +76,8 @@ class Pipeline:
     async def receive(self, delivery: Delivery) -> None:
         """Take *delivery* to its end; the broker has it again if this cannot be told to it."""
         received = self._now()
+        if delivery.raw.forged:
+            self._events.emit("delivery.forged", lane=delivery.raw.lane.value, headers=delivery.raw.forged)
         request, disposition = await self._judge(delivery, received)
         settled = self._now()
         try:

@@ -19,15 +19,26 @@ async def test_a_delivery_has_the_message_its_lane_and_its_count(amqp_url: str) 
     await declared(amqp_url)
     receiver = Recorder()
     async with consuming(amqp_url, receiver) as intake:
-        await send_to(amqp_url, Lane.NOTIFY, "r-7", headers={"x-sms-attempts": 3}, content_type="application/json")
+        given = {"x-sms-attempts": 3, "own": 4}
+        await send_to(amqp_url, Lane.NOTIFY, "r-7", headers=given, content_type="application/json")
         delivery = await receiver.next()
 
         assert delivery.raw.lane is Lane.NOTIFY
         assert b'"r-7"' in delivery.raw.body
         assert (delivery.raw.type, delivery.raw.content_type) == (MESSAGE_TYPE, "application/json")
-        assert delivery.raw.headers == {"x-sms-attempts": 3}
+        assert (delivery.raw.headers, delivery.raw.forged) == ({"own": 4}, 1)
         assert (delivery.redelivered, delivery.deliveries) == (False, 0)
         assert intake.in_hand == 1
+
+
+async def test_what_workers_return_keeps_their_headers(amqp_url: str) -> None:
+    await declared(amqp_url)
+    receiver = Recorder()
+    async with consuming(amqp_url, receiver):
+        await send_to(amqp_url, Lane.NOTIFY, "r-7", headers={"x-sms-attempts": 3}, back=True)
+        delivery = await receiver.next()
+
+    assert (delivery.raw.headers, delivery.raw.forged) == ({"x-sms-attempts": 3}, 0)
 
 
 async def test_each_lane_has_its_own_prefetch(amqp_url: str) -> None:

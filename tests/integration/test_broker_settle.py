@@ -121,7 +121,9 @@ async def test_giving_back_again_and_again_never_makes_a_request_poison(amqp_url
     await declared(amqp_url)
     rounds = 2 * DELIVERY_LIMIT + 3
     published = datetime(2026, 11, 1, tzinfo=UTC)
-    await send_to(amqp_url, Lane.OTP, "r-1", headers={"own": "kept", "x-sms-attempts": 2}, timestamp=published)
+    await send_to(
+        amqp_url, Lane.OTP, "r-1", headers={"own": "kept", "x-sms-attempts": 2}, timestamp=published, back=True
+    )
     counts: list[int] = []
     done = asyncio.Event()
     async with publishing(amqp_url) as publisher:

@@ -166,7 +166,7 @@ async def test_a_replay_that_finds_no_lane_queue_loses_nothing(amqp_url: str) ->
     await bury(amqp_url, "r-1")
     async with letters_at(amqp_url) as letters:
         async with raw_channel(amqp_url) as channel:
-            await channel.exchange_delete("sms.send")
+            await channel.exchange_delete("sms.due")
         with pytest.raises(BrokerUnavailable):
             await letters.replay(ErrorClass.CONTENT, chosen_by("r-1"))
         assert [letter.request_id for letter in await letters.scan(ErrorClass.CONTENT)] == ["r-1"]

@@ -56,7 +56,7 @@ def queue_of(end: ErrorClass) -> str:
 async def publish_all(url: str, messages: Iterable[Hostile]) -> None:
     async with opened(url) as wire:
         for message in messages:
-            await wire.publish("sms.send", message.key, message.properties, message.body)
+            await wire.publish(message.exchange, message.key, message.properties, message.body)
         await wire.taken()
 
 

@@ -17,6 +17,7 @@ from deploy.local.stack import Stack
 from tests.brokers import declared, depth, send, take
 from tests.makers import make_fields
 from tests.system import FLAGS, running_system
+from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from tests.worker_process import WorkerProcess, worker_process
 from worker.core.lane import Lane
@@ -116,6 +117,35 @@ async def test_a_second_signal_leaves_at_once_and_the_next_worker_finishes(start
             await eventually(lambda: has(amqp_url, DONE, len(ids) - 2), 30)
             assert await depth(amqp_url, TOPOLOGY.lane_queue(Lane.OTP)) == 1
         assert (sandbox.account.accepted, sandbox.account.summary().duplicates) == (len(ids), ())
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+@pytest.mark.parametrize("lane", [Lane.OTP, Lane.NOTIFY])
+async def test_a_drain_tells_redis_what_was_answered_while_it_was_away_or_says_that_it_could_not(
+    start: Start, amqp_url: str, redis_url: str, lane: Lane, comes_back: bool
+) -> None:
+    async with Sandbox() as sandbox, TcpProxy(redis_url) as redis:
+        endpoint = await sandbox.start()
+        sandbox.switch(latency_s=1)
+        settings = {"redis.url": redis.url, "worker.grace": "20s" if comes_back else "3s"}
+        async with start(endpoint, **{"provider.read_timeout": "10s", **settings}) as worker:
+            await publish(amqp_url, lane, "r-1")
+            await eventually(lambda: sandbox.account.calls == 1)
+            await redis.refuse()
+            await redis.cut()
+            assert await done(amqp_url, ["r-1"]) == ["r-1"]
+            worker.terminate()
+            await worker.logged("worker.draining")
+            if comes_back:
+                await redis.listen()
+            assert await worker.ended() == (0 if comes_back else 4)
+            assert [line["calls"] for line in worker.lines("limiter.untold")] == ([] if comes_back else [1])
+
+        if comes_back:
+            async with start(endpoint):
+                await publish(amqp_url, lane, "r-1")
+                assert await done(amqp_url, ["r-1"]) == ["r-1"]
+            assert (sandbox.account.calls, sandbox.account.accepted) == (1, 1), "it was sent: nobody calls again"
 
 
 async def has(url: str, queue: str, count: int) -> bool:

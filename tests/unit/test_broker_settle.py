@@ -157,7 +157,7 @@ async def test_the_tenth_giving_back_publishes_the_same_message_anew() -> None:
 
     assert bench.log == ["publish", "confirmed", "ack 7"]
     (message,) = bench.published
-    assert (message.route, message.body) == (TOPOLOGY.to_lane(Lane.OTP), delivery.raw.body)
+    assert (message.route, message.body) == (TOPOLOGY.back_to_lane(Lane.OTP), delivery.raw.body)
     assert (message.type, message.content_type) == (delivery.raw.type, delivery.raw.content_type)
     assert message.headers == {"own": "kept", "x-sms-attempts": 2, "x-sms-published": "2026-11-23T12:00:00.000+00:00"}
 

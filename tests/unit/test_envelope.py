@@ -52,7 +52,7 @@ def event(done: Done, *, show_numbers: bool = False, **changes: Any) -> dict[str
     ("disposition", "route"),
     [
         (RETRY, TOPOLOGY.to_lane_after(timedelta(seconds=4), Lane.OTP)),
-        (replace(RETRY, delay=timedelta(0)), Route("sms.send", "otp")),
+        (replace(RETRY, delay=timedelta(0)), Route("sms.due", "otp")),
         (DEAD, Route("sms.dead", "content")),
     ],
 )
@@ -197,5 +197,5 @@ def test_a_replayed_letter_goes_back_to_its_lane_without_the_reason_of_its_death
     letter = make_raw(headers=dict(sent(DEAD, make_raw(headers=FOREIGN)).headers))
     message = replayed(letter, "r-1", TOPOLOGY, History(replays=1))
 
-    assert (message.route, message.body, message.correlation_id) == (Route("sms.send", "otp"), letter.body, "r-1")
+    assert (message.route, message.body, message.correlation_id) == (Route("sms.due", "otp"), letter.body, "r-1")
     assert message.headers == FOREIGN | {"x-sms-replays": 1}

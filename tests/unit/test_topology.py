@@ -15,8 +15,8 @@ QUEUES = {queue.name: queue for queue in TOPOLOGY.queues()}
 @pytest.mark.parametrize(
     ("delay", "exchange", "key"),
     [
-        (timedelta(seconds=-5), "sms.send", "otp"),
-        (timedelta(0), "sms.send", "otp"),
+        (timedelta(seconds=-5), "sms.due", "otp"),
+        (timedelta(0), "sms.due", "otp"),
         (timedelta(microseconds=1), "sms.delay.00", "0.0.0.1.otp"),
         (timedelta(seconds=1), "sms.delay.00", "0.0.0.1.otp"),
         (timedelta(seconds=1.001), "sms.delay.01", "0.0.1.0.otp"),
@@ -90,3 +90,27 @@ def _names(topology: Topology) -> set[str]:
 
 def _queues_named(topology: Topology, name: str) -> list[Queue]:
     return [queue for queue in topology.queues() if queue.name == name]
+
+
+def test_only_what_came_through_an_exchange_of_the_workers_has_headers_that_count() -> None:
+    topology = Topology("acme")
+
+    assert all(
+        topology.is_ours(exchange) for exchange in ("acme.due", "acme.delay.00", "acme.delay.21", "acme.delay.end")
+    )
+    assert not any(
+        topology.is_ours(exchange)
+        for exchange in (
+            "",
+            "acme.send",
+            "acme.dead",
+            "acme.done",
+            "acme.unroutable",
+            "sms.due",
+            "acme.duel",
+            "acme.delay",
+        )
+    )
+    ends = {topology.back_to_lane(lane).exchange for lane in Lane}
+    ends |= {topology.to_lane_after(timedelta(seconds=delay), Lane.OTP).exchange for delay in (0, 1, 5, 3_000_000)}
+    assert all(map(topology.is_ours, ends))

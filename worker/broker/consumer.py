@@ -195,7 +195,7 @@ class Intake:
         """Give *lane* the consumer that it should have now: its prefetch holds for a new one only."""
 
         async def receive(message: DeliveredMessage) -> None:
-            self._take(delivery_of(message, lane))
+            self._take(delivery_of(message, lane, self._topology))
 
         async with self._locks[lane]:
             await self._cancel(lane)

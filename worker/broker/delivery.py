@@ -7,6 +7,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from worker.broker.message import deliveries_of, raw_of
 from worker.core.decode import RawMessage
 from worker.core.lane import Lane
+from worker.core.topology import Topology
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,10 +27,10 @@ class BrokerDelivery:
         return not self.channel.is_closed
 
 
-def delivery_of(message: DeliveredMessage, lane: Lane) -> BrokerDelivery:
+def delivery_of(message: DeliveredMessage, lane: Lane, topology: Topology) -> BrokerDelivery:
     """Read what the library hands over."""
     return BrokerDelivery(
-        raw=raw_of(message, lane),
+        raw=raw_of(message, lane, is_ours=topology.is_ours(message.exchange or "")),
         redelivered=bool(message.redelivered),
         deliveries=deliveries_of(message.header.properties.headers),
         tag=message.delivery_tag or 0,

@@ -1,4 +1,8 @@
-"""A dead letter as the operator sees it: what died, why, and where it came from."""
+"""A dead letter as the operator sees it: what died, why, and where it came from.
+
+Rule of this file: headers of a letter that RabbitMQ made are its publisher's, who may have written anything there. They
+are not shown as ours, and decide nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ from aiormq.abc import DeliveredMessage
 from worker.broker.message import deliveries_of, raw_of
 from worker.core.catalog import catalog
 from worker.core.decode import RawMessage
+from worker.core.envelope import foreign_headers
 from worker.core.history import History
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass
@@ -56,14 +61,19 @@ class Letter:
 
 def letter_of(message: DeliveredMessage, error_class: ErrorClass, position: int, topology: Topology) -> Letter:
     """Read a message of the dead-letter queue of *error_class*."""
-    raw = raw_of(message, _NO_LANE)  # which lane is read below
-    headers, buried = raw.headers, _BURIED_BY_BROKER.get(error_class)
+    given = message.header.properties.headers or {}
+    # We publish there and leave out what the broker wrote; when the broker buries a message, it writes that.
+    is_ours = message.exchange == topology.dead_exchange and "x-death" not in given
+    raw = raw_of(message, _NO_LANE, is_ours=is_ours)  # which lane is read below
+    headers, buried = raw.headers, None if is_ours else _BURIED_BY_BROKER.get(error_class)
     row = catalog().local(buried) if buried else None
+    if error_class is ErrorClass.UNROUTABLE:  # it was never in a queue before: the broker has written nothing yet
+        headers = foreign_headers(headers)
     death = _death(headers)
     return Letter(
         error_class=error_class,
         position=position,
-        request_id=message.header.properties.correlation_id or _id_in(raw.body),
+        request_id=(is_ours and message.header.properties.correlation_id) or _id_in(raw.body),
         code=_text(headers, "x-sms-code") or (row.code if row else None),
         reason=_text(headers, "x-sms-reason") or (_buried_because(row.description, death) if row else None),
         remedy=_text(headers, "x-sms-remedy") or (row.remedy if row else None),

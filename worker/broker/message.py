@@ -9,7 +9,7 @@ from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
 from worker.core.decode import RawMessage
-from worker.core.envelope import Outgoing
+from worker.core.envelope import Outgoing, without_ours
 from worker.core.lane import Lane
 
 _PERSISTENT: Final = 2
@@ -56,13 +56,16 @@ def _fits(value: Any, levels: int) -> bool:
             return True
 
 
-def raw_of(message: DeliveredMessage, lane: Lane) -> RawMessage:
-    """What was delivered on *lane*."""
+def raw_of(message: DeliveredMessage, lane: Lane, *, is_ours: bool) -> RawMessage:
+    """What was delivered on *lane*; unless it *is_ours*, headers named like ours are a publisher's and left out."""
     properties = message.header.properties
+    given = properties.headers or {}
+    headers = given if is_ours else without_ours(given)
     return RawMessage(
         body=message.body,
         lane=lane,
-        headers=properties.headers or {},
+        headers=headers,
+        forged=len(given) - len(headers),
         type=properties.message_type,
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,

@@ -10,7 +10,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 #: RabbitMQ or Redis cannot be reached, or RabbitMQ's topology differs in a way that can lose messages.
 UNAVAILABLE: Final = 3
-#: A worker left with something in hand, on a second signal or after its grace period: it is delivered again.
+#: A worker left with something in hand, on a second signal or after its grace period: it is delivered again. Or Redis
+#: could not be told of calls that were made; the log says how many.
 LEFT_AT_ONCE: Final = 4
 #: A command other than run was interrupted by Ctrl-C, SIGTERM or SIGHUP.
 INTERRUPTED: Final = 130

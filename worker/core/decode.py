@@ -40,6 +40,8 @@ class RawMessage:
     content_encoding: str | None = None
     #: AMQP timestamp property: when the publisher says that it published.
     timestamp: datetime | None = None
+    #: Headers named like ours that a publisher wrote: they are left out of *headers*.
+    forged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from worker.core.topology import Route, Topology
 
 #: AMQP ``type`` of an outcome event.
 OUTCOME_TYPE: Final = "sms.outcome.v1"
+#: What the names of this program's headers begin with.
+_OURS: Final = "x-sms-"
 #: RabbitMQ 3.10 drops a message that it believes to be cycling: what it wrote about dead-lettering is never sent on.
 _BROKERS_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 #: Further routing keys for RabbitMQ: each would send a copy of a retry or of a dead letter astray.
@@ -72,7 +74,7 @@ def outgoing(
 
 def replayed(raw: RawMessage, request_id: str | None, topology: Topology, history: History) -> Outgoing:
     """The request of a dead letter, back on its lane with *history* and without the reason of its death."""
-    return _onward(raw, topology.to_lane(raw.lane), _headers(raw, history), request_id)
+    return _onward(raw, topology.back_to_lane(raw.lane), _headers(raw, history), request_id)
 
 
 def returned(raw: RawMessage, topology: Topology, now: datetime) -> Outgoing:
@@ -86,7 +88,13 @@ def returned(raw: RawMessage, topology: Topology, now: datetime) -> Outgoing:
         if key not in _SENDER_SELECTED and not key.startswith(_BROKERS_OWN)
     }
     is_sane = raw.timestamp is not None and _EPOCH < raw.timestamp <= now
-    return _onward(raw, topology.to_lane(raw.lane), History(raw.timestamp if is_sane else now).to_headers() | own, None)
+    age = History(raw.timestamp if is_sane else now).to_headers()
+    return _onward(raw, topology.back_to_lane(raw.lane), age | own, None)
+
+
+def without_ours(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """*headers* without those that only this program may write: where a publisher can have written them, they lie."""
+    return {key: value for key, value in headers.items() if not key.startswith(_OURS)}
 
 
 def foreign_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +102,7 @@ def foreign_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     own = {
         key: value
         for key, value in headers.items()
-        if key not in _SENDER_SELECTED and not key.startswith(("x-sms-", *_BROKERS_OWN))
+        if key not in _SENDER_SELECTED and not key.startswith((_OURS, *_BROKERS_OWN))
     }
     if own and sum(len(f"{key}{value}".encode(errors="replace")) for key, value in own.items()) > _MOST_FOREIGN:
         return {"x-sms-headers-dropped": len(own)}

@@ -98,8 +98,24 @@ class Topology:
         return f"{self.namespace}.delay.{level:02d}"
 
     def to_lane(self, lane: Lane) -> Route:
-        """Straight to the queue of *lane*."""
+        """To the queue of *lane*, as publishers do."""
         return Route(f"{self.namespace}.send", lane.value)
+
+    def back_to_lane(self, lane: Lane) -> Route:
+        """To the queue of *lane*, as workers and operators do: what comes this way has headers that count."""
+        return Route(self._due, lane.value)
+
+    def is_ours(self, exchange: str) -> bool:
+        """Whether only workers and operators write to *exchange*, which every delivery names.
+
+        Publishers write to ``<namespace>.send`` alone, and may write into headers what they like.
+        """
+        return exchange == self._due or exchange.startswith(f"{self.namespace}.delay.")
+
+    @property
+    def dead_exchange(self) -> str:
+        """Where workers publish dead letters; RabbitMQ buries poison through it as well."""
+        return f"{self.namespace}.dead"
 
     def to_done(self, lane: Lane) -> Route:
         """An outcome event."""
@@ -107,7 +123,7 @@ class Topology:
 
     def to_dead(self, error_class: ErrorClass) -> Route:
         """A dead letter of *error_class*."""
-        return Route(f"{self.namespace}.dead", error_class.value)
+        return Route(self.dead_exchange, error_class.value)
 
     def to_lane_after(self, delay: timedelta, lane: Lane) -> Route:
         """To *lane* after *delay*, rounded up to a whole second; never early, at once when it is not positive.
@@ -117,7 +133,7 @@ class Topology:
         """
         seconds = min(ceil(delay.total_seconds()), 2**self.levels - 1)
         if seconds <= 0:
-            return self.to_lane(lane)
+            return self.back_to_lane(lane)
         bits = format(seconds, f"0{self.levels}b")
         return Route(self.delay_queue(seconds.bit_length() - 1), ".".join((*bits, lane.value)))
 
@@ -128,8 +144,9 @@ class Topology:
         return (
             Exchange(f"{name}.unroutable", "fanout"),
             Exchange(f"{name}.send", "direct", {"alternate-exchange": f"{name}.unroutable"}),
+            Exchange(self._due, "direct"),
             Exchange(f"{name}.done", "topic"),
-            Exchange(f"{name}.dead", "direct"),
+            Exchange(self.dead_exchange, "direct"),
             Exchange(self._ladder_end, "topic"),
             *ladder,
         )
@@ -148,12 +165,17 @@ class Topology:
         name = self.namespace
         return (
             *(Binding(f"{name}.send", self.lane_queue(lane), lane.value) for lane in Lane),
+            *(Binding(self._due, self.lane_queue(lane), lane.value) for lane in Lane),
             *(Binding(self._ladder_end, self.lane_queue(lane), f"#.{lane.value}") for lane in Lane),
             *self._ladder_bindings(),
-            *(Binding(f"{name}.dead", self.dead_queue(dead), dead.value) for dead in DEAD_CLASSES),
+            *(Binding(self.dead_exchange, self.dead_queue(dead), dead.value) for dead in DEAD_CLASSES),
             Binding(f"{name}.unroutable", self.dead_queue(ErrorClass.UNROUTABLE), ""),
             Binding(f"{name}.done", self.done_queue, "#"),
         )
+
+    @property
+    def _due(self) -> str:
+        return f"{self.namespace}.due"
 
     @property
     def _ladder_end(self) -> str:
@@ -171,7 +193,7 @@ class Topology:
     def _lane_arguments(self) -> dict[str, Any]:
         return _quorum() | {
             "x-delivery-limit": DELIVERY_LIMIT,
-            "x-dead-letter-exchange": f"{self.namespace}.dead",
+            "x-dead-letter-exchange": self.dead_exchange,
             "x-dead-letter-routing-key": ErrorClass.POISON.value,
             **_at_least_once(),
         }

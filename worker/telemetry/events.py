@@ -61,6 +61,13 @@ _TABLE: Final = (
         "policy",
         reported=True,
     ),
+    _event(
+        "limiter.untold",
+        _ERROR,
+        "Redis could not be told in time what became of calls: their ids could be sent again, or die as unknown.",
+        "calls",
+        reported=True,
+    ),
     _event("limiter.epoch", _ERROR, "Redis was emptied: counts begin again, cautiously.", "reason", "pause_s"),
     _event(
         "limiter.throttled",
@@ -101,6 +108,12 @@ _TABLE: Final = (
         *("redelivered", "segments", "message_id"),
         # Unknown calls, when there were any; whether the ledger knew the outcome and no call was made.
         *("unknowns", "repeated"),
+    ),
+    _event(
+        "delivery.forged",
+        _DEBUG,
+        "A publisher set headers that only workers may write; they are left out.",
+        *("lane", "headers"),
     ),
     _event(
         "delivery.unsettled",

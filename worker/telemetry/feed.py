@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from worker.core.ledger import ID_REUSED
 from worker.core.outcome import ErrorClass
 from worker.telemetry.event import Event
 from worker.telemetry.metric import Instruments
@@ -21,6 +22,9 @@ class Feed:
             "delivery.settled": self._settled,
             "provider.called": self._called,
             "delivery.unsettled": lambda given: self._count("sms_unsettled_total", given.get("lane")),
+            "delivery.forged": lambda given: self._count(
+                "sms_forged_headers_total", given.get("lane"), by=given.get("headers", 0)
+            ),
             "slot.burnt": lambda given: self._count("sms_slots_total", given.get("operation"), "burnt"),
             "slot.unused": lambda given: self._count("sms_slots_total", given.get("operation"), "unused"),
             "limiter.throttled": lambda given: self._count("sms_throttled_total", given.get("operation")),
@@ -55,6 +59,8 @@ class Feed:
             self._count("sms_repeated_total", lane)
         elif disposition == "done" and given.get("segments"):
             self._count("sms_segments_total", lane, by=given["segments"])
+        if given.get("code") == ID_REUSED:
+            self._count("sms_ids_reused_total", lane)
         if disposition == "retry" and error_class == ErrorClass.UNKNOWN:
             self._count("sms_unknown_resent_total", lane)
 

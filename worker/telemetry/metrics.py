@@ -34,6 +34,10 @@ METRICS: Final = (
     Metric("sms_segments_total", _COUNTER, ("lane",), "Segments accepted by the provider, as billed."),
     Metric("sms_unknown_resent_total", _COUNTER, ("lane",), "Requests sent again though the first may have arrived."),
     Metric(
+        "sms_ids_reused_total", _COUNTER, ("lane",), "Requests refused because their id stands for another content."
+    ),
+    Metric("sms_forged_headers_total", _COUNTER, ("lane",), "Headers that only workers may write, set by publishers."),
+    Metric(
         "sms_repeated_total", _COUNTER, ("lane",), "Requests done without a call: the ledger knew that they were sent."
     ),
     Metric("sms_queue_seconds", _HISTOGRAM, ("lane",), "First publication to the end: done or dead.", _QUEUE),
