@@ -17,6 +17,8 @@ _LABEL: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NOT_OF_ANSWERS: Final = frozenset(
     {ErrorClass.ACCEPTED, ErrorClass.MALFORMED, ErrorClass.POISON, ErrorClass.UNROUTABLE, ErrorClass.INTERNAL}
 )
+#: admit.lua tells marks of a recipient apart for 97 days.
+_LONGEST_WINDOW: Final = timedelta(days=90)
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -104,6 +106,8 @@ def period(value: Any) -> Any:
     length = _duration(value) if isinstance(value, timedelta) or _DURATION.fullmatch(str(value)) else timedelta(0)
     if length <= timedelta(0):
         raise ValueError("must be day, month, or a number above zero and a unit, one of ms, s, m, h, d: for example 1h")
+    if length > _LONGEST_WINDOW:
+        raise ValueError(f"must be at most {_LONGEST_WINDOW.days}d")
     return length
 
 

@@ -130,7 +130,8 @@ class CapSettings(Section):
 class LimitsSettings(Section):
     """Windows per recipient, caps per country and account."""
 
-    recipient: tuple[WindowSettings, ...] = (
+    # Each admission counts every window of its recipient.
+    recipient: Annotated[tuple[WindowSettings, ...], Field(max_length=20)] = (
         WindowSettings(limit=1, period=timedelta(seconds=30), lanes=(Lane.OTP,)),
         WindowSettings(limit=5, period=timedelta(hours=1), lanes=(Lane.OTP,)),
         WindowSettings(limit=15, period=Period.DAY, lanes=(Lane.OTP,)),

@@ -217,6 +217,15 @@ def test_a_code_may_be_given_the_classes_that_an_answer_can_have(error_class: Er
     assert f"SOME_CODE cannot be {error_class.value}; it may be throttled, limited, transient, account, " in fault
 
 
+@pytest.mark.parametrize(("period", "is_allowed"), [("90d", True), ("91d", False), ("10000h", False)])
+def test_a_window_is_no_longer_than_marks_can_be_told_apart(period: str, is_allowed: bool) -> None:
+    text = f"[limits]\nrecipient = [{{limit=1, period='{period}'}}]"
+    if is_allowed:
+        load([("a", text)], {})
+    else:
+        assert faults_of([("a", text)], {}) == [f"a: limits.recipient.0.period = '{period}': must be at most 90d"]
+
+
 @pytest.mark.parametrize("period", ["year", "0s", "-1h", 5, True])
 def test_a_period_that_is_none_is_one_fault(period: Any) -> None:
     value = f"'{period}'" if isinstance(period, str) else str(period).lower()
