@@ -139,7 +139,20 @@ def wrong_values() -> Iterator[Hostile]:
             "8" * 5_000,
         ),
         "type": ("", "otp", "notify", "SMS", "OTP ", "NOTIFY\0", "*", "O" * 5_000),
-        "text": ("", " ", "\r\n", "\u2003", f"{SECRET}\0", f"\x1b[2J{SECRET}", f"{SECRET}\x7f", f"{SECRET}\x85"),
+        "text": (
+            "",
+            " ",
+            "\r\n",
+            "\u2003",
+            "\u200b",
+            "\u3164\u2800",
+            "\u202e\ufe0f\u00a0",
+            "\U000e0041",
+            f"{SECRET}\0",
+            f"\x1b[2J{SECRET}",
+            f"{SECRET}\x7f",
+            f"{SECRET}\x85",
+        ),
         "from": ("", " ", "Twelve-Chars", "TwelveLetter", "1" * 16, "A B", "Ünal", "A\0", "x" * 65, f"{SECRET} bank"),
         "task_id": ("", " ", "t" * 256, "a\0b", "a\tb"),
     }
@@ -173,6 +186,13 @@ def contradictions() -> Iterator[Hostile]:
         "a field too many": ("template", {"template": {"code": "SMS_1", "lang": SECRET}}),
         "params in a list": ("template.params", {"template": {"code": "A", "params": [SECRET]}}),
         "a number in params": ("template.params", {"template": {"code": "A", "params": {"a": 1}}}),
+        "a NUL in a parameter": ("template.params", {"template": {"code": "A", "params": {"a": f"{SECRET}\0"}}}),
+        "an escape in a parameter": ("template.params", {"template": {"code": "A", "params": {"\x1b": SECRET}}}),
+        "55 KB in a parameter": ("template.params", {"template": {"code": "A", "params": {"a": "x" * 55_000}}}),
+        "2 KB in parameters": (
+            "template.params",
+            {"template": {"code": "A", "params": {"a": "x" * 1_000, "b": "x" * 1_000}}},
+        ),
         "65 params": ("template.params", {"template": {"code": "A", "params": {f"k{n}": "" for n in range(65)}}}),
     }
     for what, (word, fields) in odd.items():

@@ -22,6 +22,8 @@ from tests.hostile_case import (
 from tests.raw_amqp import field, nested, table
 from worker.core.history import MOST_COUNT
 
+_YEAR_10000_S: Final = 253_402_300_800
+
 
 def odd_properties() -> Iterator[Hostile]:
     for kind in (None, "", "sms.request.v2", "SMS.REQUEST.V1", "sms.request.v1 ", "*", "t" * 255, b"\xff\xfe", SECRET):
@@ -31,13 +33,16 @@ def odd_properties() -> Iterator[Hostile]:
     for encoding in ("", "gzip", "utf-16", "base64", "identity", b"\xc3", "x" * 255):
         end = malformed("content_encoding")
         yield case(f"property content_encoding: {encoding!r}", end, given={"content_encoding": encoding})
-    for second in (1, 1 << 32):  # the latter is taken for milliseconds
-        yield case(f"property timestamp: {second}, long ago", EXPIRED, given={"timestamp": second})
+    yield case("property timestamp: 1, long ago", EXPIRED, given={"timestamp": 1})
     now_us = int(NOW.timestamp() * 1_000_000)
     lies: dict[str, tuple[Any, ...]] = {
         "content_type": (None,),
         "content_encoding": ("utf-8", "UTF-8"),
-        "timestamp": (0, 1 << 31, now_us // 1_000, now_us, now_us * 1_000, 1 << 63, (1 << 64) - 1),
+        # In seconds they lie far ahead; in milliseconds some would lie long ago.
+        "timestamp": (
+            *(0, 1 << 31, 1 << 32, _YEAR_10000_S - 1, _YEAR_10000_S, 10**12, 1_767_225_599_999, 1 << 63, (1 << 64) - 1),
+            *(now_us // 1_000, now_us, now_us * 1_000, now_us // 1_000 + 10**9),
+        ),
         "expiration": ("3600000", "4294967295"),
         "priority": (0, 9, 255),
         "delivery_mode": (1,),

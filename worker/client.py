@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Self
 
-import orjson
 from pydantic import SecretStr, ValidationError
 
 from worker.broker.publisher import Publisher as BrokerPublisher
 from worker.core.envelope import Outgoing
-from worker.core.request import MESSAGE_TYPE, SmsRequest
+from worker.core.fault import sentence
+from worker.core.request import MESSAGE_TYPE, SmsRequest, read
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, UsageError
 from worker.settings import BrokerSettings
@@ -47,7 +47,8 @@ class Publisher:
                 declare=False,
             )
         except ValidationError as error:
-            raise UsageError(f"the publisher cannot be made: {_faults(error)}") from None
+            faults = "; ".join(map(sentence, error.errors(include_url=False, include_input=False)))
+            raise UsageError(f"the publisher cannot be made: {faults}") from None
         self._topology = Topology(namespace)
         self._losses = _LastLoss()
         self._publisher = BrokerPublisher(settings, self._topology, self._losses)
@@ -93,21 +94,10 @@ class Publisher:
 
 
 def _validated(fields: Mapping[str, Any]) -> SmsRequest:
-    """Read *fields* as the JSON that they will be, so that what passes here passes in the worker."""
     try:
-        return SmsRequest.model_validate_json(orjson.dumps(dict(fields)))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"the request cannot be sent: {_faults(error)}") from None
-
-
-def _faults(error: TypeError | ValueError) -> str:
-    """Every fault, with its field and without its value."""
-    if not isinstance(error, ValidationError):
-        return "it is no JSON"
-    return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc']) or 'request'}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_url=False, include_input=False)
-    )
+        return read(fields)
+    except ValueError as error:
+        raise UsageError(f"the request cannot be sent: {error}") from None
 
 
 class _LastLoss:

@@ -19,6 +19,7 @@ from typing import Any, Final, Union, get_args, get_origin
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from worker.core.fault import problem
 from worker.errors import SettingsError
 from worker.setting_types import Section, written
 from worker.settings import Settings
@@ -243,16 +244,16 @@ def _tree(given: Mapping[str, _Given]) -> dict[str, Any]:
 def _sentence(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
     place = [str(part) for part in fault["loc"]]
     key = next((".".join(place[:end]) for end in range(len(place), 0, -1) if ".".join(place[:end]) in _DEFAULTS), "")
-    problem = fault["msg"].removeprefix("Value error, ")
+    what = problem(fault)
     name = ".".join(place) or "the configuration"
     if key not in given:  # a rule between keys: whoever gave one of the section's
         givers = sorted({each.source for giver, each in given.items() if giver.startswith(f"{name}.")})
-        return f"{', '.join(givers) or 'defaults'}: {name}: {problem}"
+        return f"{', '.join(givers) or 'defaults'}: {name}: {what}"
     if fault["type"] == "missing":
         return f"{given[key].source}: {name} is missing"
     if fault["type"] == "extra_forbidden":
         return f"{given[key].source}: {name} is no key{_did_you_mean(name)}"
-    return f"{given[key].source}: {name} = {_quoted(key, fault['input'])}: {problem}"
+    return f"{given[key].source}: {name} = {_quoted(key, fault['input'])}: {what}"
 
 
 def _quoted(key: str, value: Any) -> str:

@@ -1,16 +1,22 @@
 """Properties that anybody may have written are read without an error, and what was read can be published again."""
 
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import encode
 from pamqp.header import ContentHeader
 
+from tests.makers import LIFETIMES, make_raw
 from worker.broker.leniency import content_header, short_text, timestamp, tolerate_hostile_properties
 from worker.broker.message import deliveries_of, properties_of
+from worker.core.decode import Request, decode
 from worker.core.envelope import Outgoing
+from worker.core.lane import Lane
 from worker.core.topology import Route
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -40,6 +46,41 @@ def test_every_timestamp_is_an_instant_or_none(seconds: int) -> None:
     size, instant = timestamp(struct.pack(">Q", seconds))
     assert size == 8
     assert instant is None or isinstance(instant, datetime)
+
+
+@pytest.mark.parametrize(
+    ("given_", "instant"),
+    [
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (1_764_000_000, datetime(2025, 11, 24, 16, tzinfo=UTC)),
+        (1 << 32, datetime(2106, 2, 7, 6, 28, 16, tzinfo=UTC)),
+        (253_402_300_799, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        # Past the year 9999 in seconds; in milliseconds before there were requests.
+        (253_402_300_800, None),
+        (10**12, None),
+        (1_767_225_599_999, None),
+        (1_767_225_600_000, datetime(2026, 1, 1, tzinfo=UTC)),
+        (1_795_435_200_123, datetime(2026, 11, 23, 12, tzinfo=UTC)),
+        ((1 << 64) - 1, None),
+    ],
+)
+def test_a_timestamp_counts_seconds_or_milliseconds_of_our_time_and_is_otherwise_not_given(
+    given_: int, instant: datetime | None
+) -> None:
+    assert timestamp(struct.pack(">Q", given_)) == (8, instant)
+
+
+@given(seconds=st.integers(0, 2**64 - 1) | st.integers(1 << 31, 1 << 42))
+def test_no_timestamp_that_lies_ahead_makes_a_request_expire(seconds: int) -> None:
+    """Only what says the past in seconds, or in milliseconds since there are requests, counts against a request."""
+    _, instant = timestamp(struct.pack(">Q", seconds))
+    raw = replace(make_raw(), timestamp=cast("datetime | None", instant))
+    request = decode(raw, LIFETIMES, NOW)
+
+    assert isinstance(request, Request)
+    now = int(NOW.timestamp())
+    if not (0 < seconds <= now or 1_767_225_600_000 <= seconds <= now * 1_000):
+        assert request.deadline == NOW + LIFETIMES[Lane.OTP]
 
 
 @given(st.binary(max_size=255))

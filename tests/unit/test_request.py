@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tests.makers import MAINLAND, make_fields
 from worker.core.lane import Lane
-from worker.core.request import SmsRequest, masked
+from worker.core.request import SmsRequest, masked, read
 
 TEMPLATED: dict[str, Any] = {"to": MAINLAND, "text": ..., "template": {"code": "SMS_1"}, "from": "阿里云"}
 
@@ -65,6 +65,9 @@ def test_a_request_has_every_field_that_was_published() -> None:
         ({"text": "a\tb"}, "control character"),
         ({"text": "a\x00b"}, "control character"),
         ({"text": "a\x9bb"}, "control character"),
+        ({"text": "\u200b \u2060"}, "nothing that can be seen"),
+        ({"text": "\u3164\u2800\u200f"}, "nothing that can be seen"),
+        ({"task_id": "\u200b"}, "nothing that can be seen"),
         ({"text": ...}, "give exactly one of them"),
         ({"template": {"code": "SMS_1"}}, "give exactly one of them"),
         ({"task_id": ""}, "task_id"),
@@ -152,12 +155,61 @@ def test_a_mainland_number_takes_a_template_with_its_signature() -> None:
         (TEMPLATED | {"template": {}}, "template.code"),
         (TEMPLATED | {"template": {"code": "SMS_1", "params": {"code": 7}}}, "template.params.code"),
         (TEMPLATED | {"template": {"code": "SMS_1", "param": {}}}, "template.param"),
+        (TEMPLATED | {"template": {"code": "SMS_1", "params": {"code": "1\0"}}}, "control character"),
+        (TEMPLATED | {"template": {"code": "SMS_1", "params": {"co\x1bde": "1"}}}, "control character"),
+        (TEMPLATED | {"template": {"code": "SMS_1", "params": {"": "1"}}}, "at least 1 character"),
+        (TEMPLATED | {"template": {"code": "SMS_1", "params": {"k" * 65: "1"}}}, "at most 64 characters"),
+        (TEMPLATED | {"template": {"code": "SMS_1", "params": {"code": "1" * 55_000}}}, "at most 1500 characters"),
+        (
+            TEMPLATED | {"template": {"code": "SMS_1", "params": {"a": "1" * 751, "b": "2" * 750}}},
+            "more than 1500 characters together",
+        ),
+        (TEMPLATED | {"from": "\u3164"}, "nothing that can be seen"),
     ],
 )
 def test_the_rules_for_mainland_china_are_told_before_the_provider_tells_them(
     changes: dict[str, Any], fault: str
 ) -> None:
     assert fault in faults(**changes)
+
+
+def test_parameters_may_be_as_long_as_a_message() -> None:
+    params = {"name": "验" * 750, "day": "1" * 750}
+
+    assert parsed(**TEMPLATED | {"template": {"code": "SMS_1", "params": params}}).template
+
+
+def test_a_sentence_of_a_fault_holds_no_pattern() -> None:
+    told = faults(id="a b", to="8.5E+10", template={"code": "a b"}, type="otp")
+
+    assert "pattern" not in told
+    assert not set(told) & set("^$\\*")
+
+
+@pytest.mark.parametrize("field", ["id", "to", "type", "text", "from", "task_id", "not_before", "deadline"])
+@pytest.mark.parametrize("value", [10**30, -(10**30), 1.5, float("nan"), float("inf"), "\ud800", {7: "x"}])
+def test_what_no_field_can_hold_is_told_by_the_name_of_the_field(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"(^|; ){field}: ") as refused:
+        read(make_fields(**{field: value}))
+
+    assert "0" * 9 not in str(refused.value)
+
+
+def test_a_number_out_of_range_deeper_within_is_told_by_the_name_of_the_field() -> None:
+    with pytest.raises(ValueError, match=r"^metadata: cannot be written as JSON: Integer"):
+        read(make_fields(metadata={"order": 10**30}))
+
+
+def test_fields_are_read_as_a_worker_reads_them_and_every_fault_is_told() -> None:
+    assert read(make_fields()) == parsed()
+    with pytest.raises(ValueError, match=r"^to: is empty; text: .*; \(a key\): ") as refused:
+        read(make_fields(to="", text="\0") | {"4711 4711": 1})
+    assert "4711 4711" not in str(refused.value)
+
+
+def test_a_rule_between_fields_is_told_without_another_place() -> None:
+    with pytest.raises(ValueError, match=r"^from: must be up to 11 letters"):
+        read(make_fields() | {"from": "no good"})
 
 
 def test_every_fault_of_the_whole_is_told_at_once() -> None:

@@ -10,6 +10,7 @@ it has read itself, and writes every number with a fraction in four bytes, where
 """
 
 import struct
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pamqp import decode, encode, header
@@ -19,7 +20,12 @@ from pamqp.header import ContentHeader
 #: Everything that the frame library was seen to raise on hostile bytes; a deep nest of tables is a RecursionError.
 _UNREADABLE: Final = (ValueError, ArithmeticError, OSError, TypeError, LookupError, RecursionError, struct.error)
 
-_read_timestamp = decode.timestamp
+_TIMESTAMP: Final = struct.Struct(">Q")
+#: The end of the calendar, 9999-12-31T23:59:59Z.
+_LAST_SECOND: Final = 253_402_300_799
+#: 2026-01-01T00:00:00Z: no request is older than the format of requests.
+_FIRST_MILLISECOND: Final = 1_767_225_600_000
+
 _read_short_text = decode.short_str
 _read_header = ContentHeader.unmarshal
 _write_value = encode.encode_table_value
@@ -35,11 +41,21 @@ def tolerate_hostile_properties() -> None:
 
 
 def timestamp(value: bytes) -> tuple[int, FieldValue]:
-    """Read a timestamp; one outside the calendar is None."""
-    try:
-        return _read_timestamp(value)
-    except _UNREADABLE:
-        return 8, None
+    """Read a timestamp, which AMQP has in seconds; None when no publisher can have meant it.
+
+    Beyond the calendar it must be in milliseconds, of which only those count that can be the time of a publication.
+    The frame library would take everything after 2106 for milliseconds: a clock that is far ahead would then seem to be
+    one of the last century, and whatever it stamps would have expired long ago.
+
+    Raises:
+        struct.error: it is cut short.
+    """
+    (given,) = _TIMESTAMP.unpack(value[:8])
+    if given <= _LAST_SECOND:
+        return 8, datetime.fromtimestamp(given, UTC)
+    if _FIRST_MILLISECOND <= given <= _LAST_SECOND * 1_000:
+        return 8, datetime.fromtimestamp(given // 1_000, UTC)
+    return 8, None
 
 
 def short_text(value: bytes) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from worker.cli.interrupt import complete
 from worker.cli.options import JsonOption
 from worker.cli.output import json_lines, listing, say
 from worker.core.catalog import Catalog, catalog
+from worker.core.fault import problem
 from worker.core.holds import SCOPES, By, Hold, HoldName
 from worker.core.outcome import Scope, Table
 from worker.errors import UsageError, WorkerError
@@ -40,7 +41,7 @@ def _length(text: str) -> timedelta:
     try:
         return _LENGTH.validate_python(text)
     except ValidationError as error:
-        raise typer.BadParameter(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        raise typer.BadParameter(problem(error.errors()[0])) from None
 
 
 ScopeArgument: TypeAlias = Annotated[

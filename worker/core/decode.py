@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import orjson
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
+from worker.core.fault import sentence, visible
 from worker.core.history import History
 from worker.core.lane import Lane
 from worker.core.request import MESSAGE_TYPE, REQUEST_ID, SmsRequest
@@ -84,10 +84,10 @@ def _read(raw: RawMessage, now: datetime) -> tuple[SmsRequest | None, list[str]]
     try:
         sms = SmsRequest.model_validate_json(raw.body)
     except ValidationError as error:
-        return None, [_sentence(fault) for fault in error.errors(include_url=False, include_input=False)]
+        return None, [sentence(fault) for fault in error.errors(include_url=False, include_input=False)]
     faults = []
     if (key := _repeated_key(raw.body)) is not None:
-        faults.append(f"{_visible(key)}: given more than once")
+        faults.append(f"{visible(key)}: given more than once")
     if sms.lane is not raw.lane:
         faults.append(
             f"type: {sms.type.value} does not belong on the lane {raw.lane.value}; publish with {sms.lane.value}"
@@ -157,19 +157,6 @@ def _later(instant: datetime, lifetime: timedelta) -> datetime:
         return instant + lifetime
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
-
-
-def _sentence(fault: ErrorDetails) -> str:
-    """One fault as ``field: problem``; pydantic's own sentence never quotes the input here."""
-    place = ".".join(_visible(part) for part in fault["loc"]) or "body"
-    message = fault["msg"].removeprefix("Value error, ")
-    return message if fault["type"] == "value_error" and not fault["loc"] else f"{place}: {message}"
-
-
-def _visible(part: str | int) -> str:
-    """A key of the publisher's own may hold anything: show it only when it looks like a field name."""
-    text = str(part)
-    return text if text.isascii() and text.replace("_", "").isalpha() and len(text) <= 32 else "(a key)"  # noqa: PLR2004
 
 
 def _malformed(faults: list[str], body: bytes) -> Malformed:

@@ -5,9 +5,11 @@ typo must not change meaning silently.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
+import orjson
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -15,17 +17,24 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
+    ValidationError,
     model_validator,
 )
 
+from worker.core import number
+from worker.core.fault import sentence, visible
 from worker.core.lane import Lane, SmsType
+from worker.core.visible import shows_nothing
 
 #: A request id: printable, short, and at home in a Redis key and a file name.
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 #: AMQP ``type`` of a request; the version at its end changes when an old worker could misread a new request.
 MESSAGE_TYPE: Final = "sms.request.v1"
 
+#: Of a template's parameters, all values together: the message that they become part of is no longer.
+LONGEST_TEXT: Final = 1500
+
+_CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAINLAND: Final = re.compile(r"86\d{11}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -34,9 +43,39 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 def _without_controls(text: str) -> str:
     if _CONTROL.search(text):
         raise ValueError("has a control character; only line feed and carriage return are allowed")
+    return text
+
+
+def _seen(text: str) -> str:
+    if not shows_nothing(text):
+        return text
     if not text.strip():
         raise ValueError("is blank")
+    raise ValueError("has nothing that can be seen, only blanks, fillers, or marks of joining and direction")
+
+
+def _number(text: str) -> str:
+    if fault := number.fault_of(text):
+        raise ValueError(fault)
     return text
+
+
+def _request_id(text: str) -> str:
+    if not REQUEST_ID.fullmatch(text):
+        raise ValueError("must be 1 to 128 letters, digits, dots, underscores, colons or hyphens, without blanks")
+    return text
+
+
+def _template_code(text: str) -> str:
+    if not _CODE.fullmatch(text):
+        raise ValueError("must be 1 to 64 letters, digits, underscores or hyphens, without blanks")
+    return text
+
+
+def _short_together(params: dict[str, str]) -> dict[str, str]:
+    if sum(map(len, params.values())) > LONGEST_TEXT:
+        raise ValueError(f"have more than {LONGEST_TEXT} characters together, the most that a message has")
+    return params
 
 
 def _instant(value: object) -> object:
@@ -51,9 +90,14 @@ def _instant(value: object) -> object:
     raise ValueError("must be an RFC 3339 instant with a zone, for example 2026-12-31T23:59:59Z")
 
 
-#: E.164: a country code and a national number, 7 to 15 digits; a leading ``+`` may be given and is not sent.
-Number = Annotated[str, StringConstraints(pattern=r"^\+?[1-9][0-9]{6,14}$")]
-Visible = AfterValidator(_without_controls)
+def _pattern(pattern: str) -> Any:
+    """Show *pattern* in the schema; a validator checks it, because nobody can read a pattern in a fault."""
+    return Field(json_schema_extra={"pattern": pattern})
+
+
+Number = Annotated[str, AfterValidator(_number), _pattern(number.PATTERN)]
+Uncontrolled = AfterValidator(_without_controls)
+Seen = AfterValidator(_seen)
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 
 
@@ -66,24 +110,34 @@ class Part(BaseModel):
 class Template(Part):
     """An approved template and its variables (SendMessageWithTemplate: mainland China only)."""
 
-    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    params: Annotated[dict[str, str], Field(max_length=64)] = Field(default_factory=dict)
+    code: Annotated[str, AfterValidator(_template_code), _pattern(f"^{_CODE.pattern}$")]
+    #: Up to 64 variables; their values have at most 1,500 characters together.
+    params: Annotated[
+        dict[
+            Annotated[str, Field(min_length=1, max_length=64), Uncontrolled],
+            Annotated[str, Field(max_length=LONGEST_TEXT), Uncontrolled],
+        ],
+        Field(max_length=64),
+        AfterValidator(_short_together),
+    ] = Field(default_factory=dict)
 
 
 class SmsRequest(Part):
     """A request as its publisher wrote it."""
 
     #: The publisher's own name of the request. Workers remember it: what is published twice is sent once.
-    id: Annotated[str, StringConstraints(pattern=f"^{REQUEST_ID.pattern}$")]
+    id: Annotated[str, AfterValidator(_request_id), _pattern(f"^{REQUEST_ID.pattern}$")]
     to: Number
     #: Must match the lane on which the request was published.
     type: SmsType
-    text: Annotated[str, Field(min_length=1, max_length=1500), Visible] | None = None
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), Uncontrolled, Seen] | None = None
     template: Template | None = None
     #: Sender: letters and digits up to 11 with a letter, digits alone up to 15; with a template, its signature.
-    sender: Annotated[Annotated[str, Field(min_length=1, max_length=64), Visible] | None, Field(alias="from")] = None
+    sender: Annotated[
+        Annotated[str, Field(min_length=1, max_length=64), Uncontrolled, Seen] | None, Field(alias="from")
+    ] = None
     #: Comes back in the provider's receipt; the request id when not given.
-    task_id: Annotated[str, Field(min_length=1, max_length=255), Visible] | None = None
+    task_id: Annotated[str, Field(min_length=1, max_length=255), Uncontrolled, Seen] | None = None
     #: Not sent before this instant.
     not_before: Instant | None = None
     #: Not sent after this instant; when not given, the lane's default counted from publication.
@@ -133,6 +187,35 @@ class SmsRequest(Part):
     def lane(self) -> Lane:
         """The lane that the type belongs to."""
         return Lane.of(self.type)
+
+
+def read(fields: Mapping[str, Any]) -> SmsRequest:
+    """Read *fields* as the JSON that they will be, so that what passes here passes in the worker.
+
+    Raises:
+        ValueError: they are no request; the text has every fault, with its field and without its value.
+    """
+    if faults := no_json(fields):
+        raise ValueError("; ".join(faults))
+    try:
+        return SmsRequest.model_validate_json(orjson.dumps(dict(fields)))
+    except ValidationError as error:
+        faults = [sentence(fault) for fault in error.errors(include_url=False, include_input=False)]
+        raise ValueError("; ".join(faults)) from None
+
+
+def no_json(fields: Mapping[str, Any]) -> list[str]:
+    """What of *fields* JSON cannot say, each with its field: an integer beyond 64 bits, or half a surrogate pair."""
+    faults = []
+    for name, value in fields.items():
+        try:
+            orjson.dumps({name: value})
+        except TypeError as error:  # its text tells a type, and no value
+            faults.append(f"{visible(name)}: cannot be written as JSON: {error}")
+        else:
+            if isinstance(value, float):  # one without end or meaning would become null, which is as good as not given
+                faults.append(f"{visible(name)}: must not be a number with a fraction")
+    return faults
 
 
 def masked(number: str) -> str:
