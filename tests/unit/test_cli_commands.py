@@ -7,10 +7,12 @@ from typing import Any
 import orjson
 import pytest
 import yaml
+from typer.main import get_command
 
 from tests.cli import sms_worker
 from worker import __version__
 from worker.cli import run as run_command
+from worker.cli.main import app
 from worker.core.contract import files
 from worker.core.topology import Topology
 from worker.errors import (
@@ -70,6 +72,16 @@ def test_a_group_without_a_command_shows_its_help(command: list[str]) -> None:
         (["publish", "--to", "852"], "--id: give the request an id"),
         (["publish", "--id", "r-1", "--template", "T", "--param", "x"], "--param x: write it as name=value"),
         (["publish", "--id", "r-1", "--type", "SMS"], "'SMS' is not one of 'OTP', 'NOTIFY', 'MKT'; see: sms-worker"),
+        (["publish", "--to", "+85251234567", "--to", "+85251234568"], "--to: is given twice; give it once"),
+        (["publish", "--text", "a", "--id", "r-1", "--text", "a"], "--text: is given twice; give it once"),
+        (["publish", "--id", "r-1", "--param", "a=1", "--param", "a=2"], "--param a: is given twice; give it once"),
+        (["publish", "--id", "r-1", "--to", "852", "--skip", "7"], "--skip, --format: go with a file"),
+        (["publish", "--id", "r-1", "--to", "852", "--format", "csv"], "--skip, --format: go with a file"),
+        (["codes", "--class", "account", "--class", "content"], "--class: is given twice; give it once"),
+        (["dlq", "list", "content", "--limit", "5", "--limit=6"], "--limit: is given twice; give it once"),
+        (["holds", "set", "account", "--reason", "x", "--reason", "y"], "--reason: is given twice; give it once"),
+        (["config", "contract", "-o", "x", "--output", "y"], "is given twice; give it once"),
+        (["--set", "log.level=info", "--set", "log.level=debug", "config", "check"], "--set log.level: is given twice"),
         (["publish", "none.csv"], "none.csv: No such file or directory"),
         (["demo", "--workers", "0"], "--workers"),
         (["holds", "set", "account"], "Missing option '--reason'"),
@@ -153,6 +165,35 @@ def test_an_interrupted_command_leaves_with_130(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(run_command, "run_worker", interrupted)
 
     assert sms_worker("run").code == 130
+
+
+def test_every_option_of_every_command_that_has_one_value_is_given_once() -> None:
+    """By what the parser knows of each option, so that a new one is not forgotten."""
+    root = get_command(app)
+    commands = [([], root), *((path, command_of(root, path)) for path in COMMANDS if path)]
+    tried = 0
+    for path, command in commands:
+        for option in command.params:
+            if option.param_type_name == "option" and not (option.multiple or option.is_flag):
+                tried += 1
+                ran = sms_worker(*path, option.opts[-1], "1", option.opts[-1], "1")
+                assert (ran.code, "is given twice; give it once" in ran.err) == (2, True), (path, option.opts)
+    assert tried > 20
+
+
+def command_of(root: Any, path: list[str]) -> Any:
+    for name in path:
+        root = root.commands[name]
+    return root
+
+
+def test_what_may_be_given_again_still_may(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text(f'[broker]\nnamespace = "{name}"\n')
+    files = [part for name in ("one", "two") for part in ("--config", f"{tmp_path}/{name}.toml")]
+
+    ran = sms_worker(*files, "--set", "log.level=info", "--set", "http.port=1", "config", "show", "--json", "--json")
+    assert (ran.code, orjson.loads(ran.out)["broker"]["namespace"]) == (0, "two")
 
 
 def test_the_version_is_told() -> None:

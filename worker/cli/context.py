@@ -36,11 +36,13 @@ class Context:
 
 def flags_of(assignments: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Read ``section.key=value`` options; raises UsageError."""
-    flags = []
+    flags: list[tuple[str, str]] = []
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or "." not in key:
             raise UsageError(f"--set {assignment}: write it as section.key=value")
+        if key.strip() in dict(flags):
+            raise UsageError(f"--set {key.strip()}: is given twice; give it once")
         flags.append((key.strip(), value))
     return tuple(flags)
 

@@ -8,10 +8,12 @@ from typing import Annotated, Final
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 from worker import __version__
 from worker.cli import codes, config, demo, dlq, exit_codes, holds, publish, run, sandbox, status, topology
 from worker.cli.context import Context, flags_of
+from worker.cli.once import each_option_once
 from worker.cli.output import complain
 from worker.errors import (
     BrokerUnavailable,
@@ -90,7 +92,9 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     logging.getLogger().addHandler(logging.NullHandler())  # what libraries have to say comes as our own sentence
     try:
-        code = app(standalone_mode=False, prog_name="sms-worker")
+        command = get_command(app)
+        each_option_once(command)
+        code = command(standalone_mode=False, prog_name="sms-worker")
     except TyperException as error:
         code = _wrong_usage(error)
     except typer.Abort:
