@@ -55,7 +55,13 @@ def test_faults_in_a_csv_are_those_of_their_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "fault"),
     [
-        ("id;to;type;text", "no field 'id;to;type;text'"),
+        ("id:to:type:text", "no field 'id:to:type:text'"),
+        ("id;txet", "no field 'txet'"),
+        ("r-1,+85251234567,OTP,Hi", "no field 'r-1'"),
+        ("+85251234567,OTP,Hi", "no field like the one of a cell with digits"),
+        ("ID,id", "each column once"),
+        (",,", "each column once"),
+        ("sep=:", "separate the cells by commas"),
         ("id,txet", "no field 'txet'"),
         ("id,params.", r"no field 'params\.'"),
         ("id,metadata", "no field 'metadata'"),

@@ -1,7 +1,9 @@
 """Publishing a stream: nothing is lost on the way, and where to go on is known exactly."""
 
 import asyncio
-from collections.abc import Mapping
+import queue
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import pytest
@@ -98,3 +100,59 @@ async def test_only_so_many_wait_for_their_confirm_at_once() -> None:
 
     assert len(publisher.published) == sending.repeated == IN_FLIGHT
     assert (sending.confirmed, sending.resume_at) == (0, 0)
+
+
+# -- lines that one has to wait for -----------------------------------------------------------------------------------
+
+
+class Tap:
+    """Lines that come one by one; what waits for the next does so in another thread, until it is stopped."""
+
+    def __init__(self) -> None:
+        self._lines: queue.SimpleQueue[Line | Exception | None] = queue.SimpleQueue()
+        self.give = self._lines.put
+
+    def stop(self) -> None:
+        self.give(None)
+
+    def __iter__(self) -> Iterator[Line]:
+        while (line := self._lines.get(timeout=60)) is not None:
+            if isinstance(line, Exception):
+                raise line
+            yield line
+
+
+async def test_a_wait_for_lines_stops_nothing_else() -> None:
+    tap, publisher, ended = Tap(), FakePublisher(), asyncio.Event()
+    sending = Sending(iter(tap), 1, lambda _: None)
+    running = asyncio.create_task(sending.run(cast("Publisher", publisher), ended.set, tap.stop))
+    for line in lines(3):
+        tap.give(line)
+    await asyncio.wait_for(ended.wait(), 60)
+    running.cancel()
+    await asyncio.wait([running], timeout=60)
+
+    assert running.cancelled()
+    assert set(publisher.published) <= {"r-1", "r-2"}
+    assert threading.active_count() == len([each for each in threading.enumerate() if each.name != "ahead"])
+
+
+async def test_lines_that_one_has_to_wait_for_are_all_published_in_bounded_memory() -> None:
+    tap, publisher = Tap(), FakePublisher()
+    for line in lines(5_000):
+        tap.give(line)
+    tap.stop()
+    sending = Sending(iter(tap), 0, lambda _: None)
+    await sending.run(cast("Publisher", publisher), lambda: None, tap.stop)
+
+    assert sorted(publisher.published) == sorted(f"r-{number}" for number in range(5_000))
+    assert (sending.confirmed, sending.resume_at, sending.repeated) == (5_000, 5_000, 0)
+
+
+async def test_an_error_of_the_lines_ends_publishing_with_it() -> None:
+    tap = Tap()
+    tap.give(Line(1, {"id": "r-1"}))
+    tap.give(UsageError("is no text"))
+    sending = Sending(iter(tap), 0, lambda _: None)
+    with pytest.raises(UsageError, match="is no text"):
+        await sending.run(cast("Publisher", FakePublisher()), lambda: None, tap.stop)

@@ -21,8 +21,8 @@ _DESCRIPTIONS: Final = {
     "published twice within that time is sent once.",
     "to": "The recipient, E.164: country code and national number; a leading + may be given.",
     "type": "Must match the lane, which is the routing key: OTP otp, NOTIFY notify, MKT marketing.",
-    "text": "The message, of which something can be seen. Exactly one of text and template. Not to mainland China (86), "
-    "which needs a template.",
+    "text": "The message, of which something can be seen. Exactly one of text and template. Not to mainland China "
+    "(86), which needs a template.",
     "template": "An approved template, to mainland China (86) only; `from` is then its signature and required. The "
     "values of its parameters have at most 1,500 characters together.",
     "from": "The sender: up to 11 letters and digits, or up to 15 digits; with a template, its signature.",

@@ -78,16 +78,22 @@ def _short_together(params: dict[str, str]) -> dict[str, str]:
     return params
 
 
-def _instant(value: object) -> object:
-    """Read RFC 3339 and nothing else: the validation library takes ``"1700000000"`` too, as seconds or milliseconds."""
-    if not isinstance(value, str):
-        return value
+def instant_of(text: str) -> datetime:
+    """Read RFC 3339 and nothing else: the validation library takes ``"1700000000"`` too, as seconds or milliseconds.
+
+    Raises:
+        ValueError: *text* is none.
+    """
     try:
-        if _INSTANT.fullmatch(value):
-            return datetime.fromisoformat(value.upper())
+        if _INSTANT.fullmatch(text):
+            return datetime.fromisoformat(text.upper())
     except ValueError:  # a thirteenth month; its own sentence may quote the value
         pass
     raise ValueError("must be an RFC 3339 instant with a zone, for example 2026-12-31T23:59:59Z")
+
+
+def _instant(value: object) -> object:
+    return instant_of(value) if isinstance(value, str) else value
 
 
 def _pattern(pattern: str) -> Any:
@@ -206,16 +212,19 @@ def read(fields: Mapping[str, Any]) -> SmsRequest:
 
 def no_json(fields: Mapping[str, Any]) -> list[str]:
     """What of *fields* JSON cannot say, each with its field: an integer beyond 64 bits, or half a surrogate pair."""
-    faults = []
-    for name, value in fields.items():
-        try:
-            orjson.dumps({name: value})
-        except TypeError as error:  # its text tells a type, and no value
-            faults.append(f"{visible(name)}: cannot be written as JSON: {error}")
-        else:
-            if isinstance(value, float):  # one without end or meaning would become null, which is as good as not given
-                faults.append(f"{visible(name)}: must not be a number with a fraction")
-    return faults
+    return [f"{visible(name)}: {fault}" for name, value in fields.items() if (fault := _no_json(name, value))]
+
+
+def _no_json(name: str, value: object) -> str:
+    if type(name) is str and type(value) is str and value.isascii():
+        return ""
+    if isinstance(value, float):  # one without end or meaning would become null, which is as good as not given
+        return "must not be a number with a fraction"
+    try:
+        orjson.dumps({name: value})
+    except TypeError as error:  # its text tells a type, and no value
+        return f"cannot be written as JSON: {error}"
+    return ""
 
 
 def masked(number: str) -> str:

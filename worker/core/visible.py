@@ -38,6 +38,8 @@ def without_unseen_ends(text: str) -> str:
     >>> without_unseen_ends("\u202a +852 1\u00a0")
     '+852 1'
     """
+    if text[:1].isalnum() and text[-1:].isalnum():  # most are so, and this is faster
+        return text
     start, end = 0, len(text)
     while start < end and not is_seen(text[start]):
         start += 1
