@@ -57,6 +57,7 @@ def test_faults_in_a_csv_are_those_of_their_lines(tmp_path: Path) -> None:
     [
         ("id:to:type:text", "no field 'id:to:type:text'"),
         ("id;txet", "no field 'txet'"),
+        ("phone;message", "no field 'phone'"),
         ("r-1,+85251234567,OTP,Hi", "no field 'r-1'"),
         ("+85251234567,OTP,Hi", "no field like the one of a cell with digits"),
         ("ID,id", "each column once"),

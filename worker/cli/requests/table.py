@@ -67,7 +67,7 @@ def _header(shown: str, texts: Texts) -> tuple[Sequence[str], str]:
     if first and first.fault:
         raise UsageError(f"{shown} line {number}: {first.fault}")
     text = first.text if first else ""
-    separator = told[1] if told else max(_SEPARATORS, key=lambda each: len(_known(text, each)))
+    separator = told[1] if told else max(_SEPARATORS, key=lambda each: _fit(text, each))
     try:
         columns = [_column(cell) for cell in next(csv.reader([text], delimiter=separator, strict=True), [])]
     except csv.Error as error:
@@ -86,8 +86,10 @@ def _header(shown: str, texts: Texts) -> tuple[Sequence[str], str]:
     return columns, separator
 
 
-def _known(text: str, separator: str) -> list[str]:
-    return [cell for cell in cells_of(text, separator) if _is_column(_column(cell))]
+def _fit(text: str, separator: str) -> tuple[int, int]:
+    """How well *separator* parts the header *text*: fields that it then names, and cells that it then has."""
+    cells = cells_of(text, separator)
+    return sum(_is_column(_column(cell)) for cell in cells), len(cells)
 
 
 def _column(cell: str) -> str:
