@@ -107,7 +107,9 @@ def test_a_line_that_is_not_utf_8_in_a_file_that_is_is_a_fault_and_never_sent_wi
     lines = list(read(written(tmp_path / "x.csv", HEADER.encode() + good + spoiled + b"f,+85251234563,NOTIFY,x\n")))
 
     assert ids(lines) == ["a", "b", "c", "f"]
-    assert faults(lines) == dict.fromkeys((6, 7), "is not UTF-8, so that nobody knows what was written")
+    assert faults(lines) == dict.fromkeys(
+        (6, 7), "is not UTF-8, so that nobody knows what was written; save the file as UTF-8"
+    )
 
 
 def test_half_a_character_at_the_end_of_utf_16_is_a_fault_of_its_line(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def _numbered(pieces: Iterator[str], encoding: str) -> Iterator[Text]:
                 pass
             yield Text(number, "", f"is longer than {LONGEST} characters")
         elif UNDECODED.search(text):
-            yield Text(number, "", f"is not {encoding}, so that nobody knows what was written")
+            yield Text(number, "", f"is not {encoding}, so that nobody knows what was written; save the file as UTF-8")
         else:
             yield Text(number, text)
 
