@@ -19,7 +19,7 @@ _PARTS: Final = ("throughput", "accuracy", "profile", "micro")
 #: Takes minutes, so it runs only when it is named.
 _STANDSTILL: Final = "standstill"
 #: Calls per second, and seconds.
-_QUOTAS: Final = ((30, 20), (500, 10))
+_QUOTAS: Final = ((30, 20), (500, 10), (1000, 10))
 
 
 async def _main(arguments: argparse.Namespace) -> None:
