@@ -131,6 +131,7 @@ _TABLE: Final = (
     # -- telemetry itself
     _event("library.warned", _WARNING, "A library warned.", "logger", "text", "error"),
     _event("library.failed", _ERROR, "A library reported an error.", "logger", "text", "error"),
+    _event("log.dropped", _WARNING, "Lines before this one could not be written and are gone.", "lines"),
     _event("telemetry.failed", _ERROR, "An event could not be told; said once per kind.", "sink", "kind", "about"),
 )
 

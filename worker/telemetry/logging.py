@@ -1,13 +1,15 @@
 """One JSON object a line on standard output, or coloured lines for a developer's terminal.
 
 The hot path writes one line per delivery, so the lines go through one processor of ours that names the instant, drops
-what was not given and scrubs, all in one pass over the fields.
+what was not given and scrubs, all in one pass over the fields. Standard output is written by a thread (``lines.py``): a
+reader who stops must not stop sending.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Final, TypeAlias
+from typing import Any, BinaryIO, Final, Protocol, TypeAlias
 
 import orjson
 import structlog
@@ -15,6 +17,8 @@ from structlog.types import Processor
 
 from worker.settings import LogSettings
 from worker.telemetry.event import Event, Level
+from worker.telemetry.events import EVENTS
+from worker.telemetry.lines import Lines
 from worker.telemetry.scrubbing import FREE, scrub, scrub_text
 from worker.telemetry.trace import told, trace
 
@@ -24,35 +28,89 @@ _LOUD: Final = frozenset({Level.WARNING, Level.ERROR})
 _SEVERITY: Final = {Level.DEBUG: 10, Level.INFO: 20, Level.WARNING: 30, Level.ERROR: 40}
 #: Digits kept behind the point of a second: 0.1 ms.
 _DIGITS: Final = 4
+_JSON: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _standard_output() -> int | BinaryIO:
+    """Its descriptor; where it is closed a number that none has, so that every write fails and is counted.
+
+    A program that captures it put something else in its place, which is written as it is.
+    """
+    try:
+        return -1 if sys.stdout is None else sys.stdout.fileno()
+    except OSError:
+        return sys.stdout.buffer
+
+
+class _Target(Protocol):
+    """Where lines go."""
+
+    def write(self, line: bytes, /) -> Any:
+        """Take *line* with its line end."""
+
+
+class _Logger:
+    """What structlog calls with a finished line, by the name of its level."""
+
+    def __init__(self, target: _Target) -> None:
+        self.debug = self.info = self.warning = self.error = target.write
+
+
 class Log:
     """Writes events as lines; a sink of `Telemetry`."""
 
     def __init__(
-        self, settings: LogSettings, stream: BinaryIO | None = None, now: Callable[[], datetime] = _now
+        self,
+        settings: LogSettings,
+        stream: BinaryIO | None = None,
+        now: Callable[[], datetime] = _now,
+        *,
+        dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Write to *stream*, standard output by default, what is at least as loud as the settings say."""
+        """Write what is at least as loud as the settings say.
+
+        Args:
+            settings: How loud, and in which form.
+            stream: Is written at once, and raises what it raises; standard output by default, by a thread.
+            now: The time of a line.
+            dropped: Hears how many lines standard output did not take.
+        """
         self.level: Final = Level(settings.level)
         self._now = now
-        out = stream or sys.stdout.buffer
+        out = stream or _standard_output()
+        self._target = Lines(out, dropped, self._notice) if isinstance(out, int) else out
+        colours = os.isatty(out) if isinstance(out, int) else out.isatty()
+        self._processors: Final = (self._finish, *_renderers(settings.format, colours=colours))
         logger = structlog.wrap_logger(
-            structlog.BytesLogger(out),
-            processors=[self._finish, *_renderers(settings.format, colours=out.isatty())],
+            _Logger(self._target),
+            processors=self._processors,
             wrapper_class=structlog.make_filtering_bound_logger(_SEVERITY[self.level]),
         ).bind()
         self._write = {level: getattr(logger, level.value) for level in Level}
 
     def __call__(self, event: Event, fields: Mapping[str, Any]) -> None:
-        """Write *event*; raises OSError when the stream is gone."""
+        """Write *event*; never blocks and never raises for standard output."""
         if event.level in _LOUD:
             self._write[event.level](event.name, sentence=event.sentence, **fields)
         else:
             self._write[event.level](event.name, **fields)
+
+    def close(self) -> None:
+        """Write what waits, for a second at the most; blocks, so call it in a thread or at the end."""
+        if isinstance(self._target, Lines):
+            self._target.close()
+
+    def _notice(self, count: int) -> bytes:
+        """The line that tells of *count* dropped ones."""
+        event = EVENTS["log.dropped"]
+        line: Any = {"event": event.name, "sentence": event.sentence, "lines": count}
+        for processor in self._processors:
+            line = processor(None, event.level.value, line)
+        return bytes(line)
 
     def _finish(self, _logger: Any, method: str, fields: _Fields) -> _Fields:
         line: _Fields = {
@@ -86,7 +144,7 @@ def _renderers(style: str, *, colours: bool) -> list[Processor]:
 
 def _dumps(line: Mapping[str, Any], **_options: Any) -> bytes:
     """The structlog renderer passes json.dumps' options; what is free may hold anything, so odd types are named."""
-    return orjson.dumps(line, default=lambda value: type(value).__name__, option=orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(line, default=lambda value: type(value).__name__, option=_JSON)
 
 
 def _for_console(_logger: Any, _method: str, line: _Fields) -> _Fields:
@@ -94,4 +152,4 @@ def _for_console(_logger: Any, _method: str, line: _Fields) -> _Fields:
 
 
 def _encoded(_logger: Any, _method: str, line: Any) -> bytes:
-    return str(line).encode()
+    return f"{line}\n".encode()

@@ -1,4 +1,6 @@
-"""Every metric, in one table; Prometheus reads them at ``/metrics``. They are fed from events only (``feed.py``).
+"""Every metric, in one table; Prometheus reads them at ``/metrics``.
+
+They are fed from events (``feed.py``), and by the log with the lines that it could not write.
 
 Rules of this file. Labels are closed sets: no id, no attempt number, no address. Seconds and counts, no derived rates.
 What is a state rather than a happening is a gauge (``gauges.py``).
@@ -59,6 +61,7 @@ METRICS: Final = (
     Metric("sms_internal_errors_total", _COUNTER, (), "Requests on which this program failed."),
     Metric("sms_events_total", _COUNTER, ("level",), "Events told, by how loud they are."),
     Metric("sms_telemetry_failures_total", _COUNTER, ("sink",), "Events that a part of telemetry could not take."),
+    Metric("sms_log_lines_dropped_total", _COUNTER, (), "Lines of the log that standard output did not take."),
 )
 
 

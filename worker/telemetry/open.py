@@ -20,13 +20,15 @@ class Observed:
 
     events: Telemetry
     metrics: Metrics
+    log: Log
     #: None when no DSN is set.
     reporter: Reporter | None
 
     def close(self) -> None:
-        """Send what waits for Sentry; blocks for two seconds at the most, so call it in a thread."""
+        """Send what waits for Sentry and for the log; blocks for three seconds at the most, so call it in a thread."""
         if self.reporter is not None:
             self.reporter.close()
+        self.log.close()
 
 
 def open_telemetry(
@@ -41,8 +43,10 @@ def open_telemetry(
 ) -> Observed:
     """Open log, metrics and, when a DSN or a *transport* is given, Sentry; *stream* replaces standard output."""
     metrics = Metrics(catalog)
+    count = metrics.instruments.count
+    written = Log(log, stream, dropped=lambda lines: count("sms_log_lines_dropped_total", by=lines))
     reporter = Reporter(sentry, catalog, release, transport=transport) if sentry.dsn or transport else None
-    sinks: dict[str, Sink] = {"metrics": Feed(metrics.instruments), "log": Log(log, stream)}
+    sinks: dict[str, Sink] = {"metrics": Feed(metrics.instruments), "log": written}
     if reporter is not None:
         sinks["sentry"] = reporter
-    return Observed(Telemetry(sinks, strict=strict), metrics, reporter)
+    return Observed(Telemetry(sinks, strict=strict), metrics, written, reporter)
