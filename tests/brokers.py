@@ -1,8 +1,10 @@
 """What tests against a real RabbitMQ share: settings, raw AMQP, and a receiver that remembers."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -100,6 +102,30 @@ async def take(url: str, queue: str, count: int = 1, timeout: float = 10) -> lis
             await channel.basic_ack(message.delivery_tag or 0)
         await asyncio.sleep(0.05)  # a quorum queue loses acknowledgements when their channel is closed at once
         return taken
+
+
+@contextmanager
+def looked_into(url: str, queue: str) -> Iterator[None]:
+    """Somebody else, in a thread, holds the first message of *queue* during the block."""
+    holds, done = threading.Event(), threading.Event()
+
+    async def look() -> None:
+        async with raw_channel(url) as channel:
+            held: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+            await channel.basic_qos(prefetch_count=1)
+            await channel.basic_consume(queue, held.put)
+            await held.get()
+            holds.set()
+            await asyncio.to_thread(done.wait)
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(asyncio.run, look())
+        try:
+            assert holds.wait(10), looking
+            yield
+        finally:
+            done.set()
+            looking.result()
 
 
 def outgoing(route: Route, body: bytes = b"{}", **headers: Any) -> Outgoing:

@@ -7,6 +7,7 @@ WorkerError
 ├── Unroutable             the broker confirmed that no queue takes the message
 ├── TopologyMismatch       the broker has a queue that differs from the design in a way that can lose messages
 ├── LimiterUnavailable     Redis cannot be reached, or refuses: nothing may be sent
+├── InUse                  somebody else looks into a dead-letter queue: what it holds cannot be told
 └── UsageError             the caller asked for something that cannot be; says what to do
 """
 
@@ -37,6 +38,10 @@ class TopologyMismatch(WorkerError):  # noqa: N818
 
 class LimiterUnavailable(WorkerError):  # noqa: N818
     """Redis cannot be reached or refuses: nothing may be sent until it answers."""
+
+
+class InUse(WorkerError):  # noqa: N818
+    """Somebody else looks into a dead-letter queue and has its letters in hand: what it holds cannot be told."""
 
 
 class UsageError(WorkerError):

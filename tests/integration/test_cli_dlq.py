@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.brokers import declared, filled, send, settings_for, take
+from tests.brokers import declared, filled, looked_into, send, settings_for, take
 from tests.cli import sms_worker
 from tests.makers import make_fields
 from tests.system import running_system
@@ -123,15 +123,59 @@ def test_groups_and_lists_can_be_read_by_programs(bury: Callable[..., None]) -> 
     assert listed() == IDS
     assert listed("--code", "INVALID_SENDERID") == IDS[1::2]
     assert listed("--id", "r-3", "--id", "r-4") == ["r-3", "r-4"]
-    assert listed("--from-lane", "otp") == []
     ran = sms_worker("dlq", "list", "content", "--limit", "5")
     assert (ran.code, ran.err) == (
         0,
         "sms-worker: only the oldest 5 of 20 letters were looked at; see more with --limit\n",
     )
-    assert sms_worker("dlq", "list", "expired").out == "There are no such letters of class expired.\n"
+    assert sms_worker("dlq", "list", "expired").out == "There are no letters of class expired.\n"
     missing = sms_worker("dlq", "show", "content", "r-99")
     assert (missing.code, missing.out) == (1, "")
+
+
+COMMANDS = (("list",), ("replay", "--yes"), ("discard", "--yes"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_what_was_asked_for_and_not_found_is_told_with_how_far_was_looked(
+    bury: Callable[..., None], command: tuple[str, ...]
+) -> None:
+    bury()
+    first, *flags = command
+    for chosen in (("--code", "SMS_CONTENT_ILLEGAL"), ("--id", "r-1"), ("--from-lane", "notify")):
+        wanted = (chosen[0], {"--code": "OK", "--id": "r-20", "--from-lane": "otp"}[chosen[0]])
+        few = sms_worker("dlq", first, "content", *wanted, "--limit", "5", *flags)
+        assert few.code == 1
+        assert "no such letter among the oldest 5 of 20 letters of class content; look further with --limit" in few.err
+    every = sms_worker("dlq", first, "content", "--code", "OK", *flags)
+    assert (every.code, every.err) == (1, "sms-worker: no such letter among the 20 letters of class content\n")
+    assert listed() == IDS
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_everything_of_an_empty_class_is_found(bury: Callable[..., None], command: tuple[str, ...]) -> None:
+    bury([])
+    first, *flags = command
+    everything = () if first == "list" else ("--all",)
+
+    assert sms_worker("dlq", first, "content", *everything, *flags).code == 0
+    assert sms_worker("dlq", first, "content", "--code", "OK", *flags).code == 1
+
+
+def test_while_somebody_looks_nobody_hears_that_there_is_nothing(bury: Callable[..., None], amqp_url: str) -> None:
+    bury(["r-1"])
+
+    commands = [("groups",), ("list", "content"), ("show", "content", "r-1"), ("export", "content")]
+    commands += [("replay", "content", "--all", "--yes"), ("discard", "content", "--all", "--yes")]
+    with looked_into(amqp_url, CONTENT):
+        ran = [sms_worker("dlq", *command) for command in commands]
+
+    for one in ran:
+        assert one.code == 1
+        assert "somebody else is looking into sms.dead.content" in one.err
+    assert "letters in their hands are not counted" in " ".join(ran[0].out.split())
+    assert [one.out for one in ran[1:]] == [""] * 5
+    assert listed() == ["r-1"]
 
 
 def test_replay_and_discard_ask_first_and_only_yes_is_yes(bury: Callable[..., None]) -> None:

@@ -1,5 +1,6 @@
 """Looking into dead-letter queues of a real RabbitMQ, bringing back, throwing away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -7,13 +8,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.brokers import TOPOLOGY, declared, filled, outgoing, publishing, raw_channel, send, settings_for, take
+from tests.brokers import TOPOLOGY, declared, depth, filled, outgoing, publishing, raw_channel, send, settings_for, take
 from tests.fakes import RecordingEvents
 from tests.makers import make_raw
+from tests.waiting import eventually
 from worker.broker.dead_letters import DeadLetters, chosen_by, open_dead_letters
+from worker.broker.depths import Depth
 from worker.core.lane import Lane
 from worker.core.outcome import DEAD_CLASSES, ErrorClass
-from worker.errors import BrokerUnavailable, UsageError
+from worker.errors import BrokerUnavailable, InUse, UsageError
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CONTENT_QUEUE = TOPOLOGY.dead_queue(ErrorClass.CONTENT)
@@ -82,7 +85,7 @@ async def test_counting_costs_no_look(amqp_url: str) -> None:
         groups = await letters.groups()
         (first, _) = await letters.scan(ErrorClass.CONTENT)
 
-    assert groups == dict.fromkeys(DEAD_CLASSES, 0) | {ErrorClass.CONTENT: 2}
+    assert groups == dict.fromkeys(DEAD_CLASSES, Depth(0, 0)) | {ErrorClass.CONTENT: Depth(2, 0)}
     assert first.deliveries == 0
 
 
@@ -122,6 +125,36 @@ async def test_discarded_letters_are_gone_and_the_others_stay_in_order(amqp_url:
 
     assert [letter.request_id for letter in gone] == ["r-1", "r-4"]
     assert await ids_in(amqp_url, CONTENT_QUEUE, 3) == ["r-2", "r-3", "r-5"]
+
+
+async def test_one_at_a_time_looks_and_the_other_is_told_so(amqp_url: str) -> None:
+    await bury(amqp_url, "r-1", "r-2")
+    async with letters_at(amqp_url) as letters, letters_at(amqp_url) as others:
+        export = letters.export(ErrorClass.CONTENT)
+        assert (await anext(export)).request_id == "r-1"
+        with pytest.raises(InUse, match=r"somebody else is looking into sms\.dead\.content"):
+            await others.scan(ErrorClass.CONTENT)
+        with pytest.raises(InUse):
+            await others.discard(ErrorClass.CONTENT, chosen_by("r-1"))
+        assert (await others.groups())[ErrorClass.CONTENT] == Depth(0, 1)
+        assert await others.scan(ErrorClass.EXPIRED) == [], "another class is nobody's concern"
+        await export.aclose()
+
+        assert [letter.request_id for letter in await others.scan(ErrorClass.CONTENT)] == ["r-1", "r-2"]
+        assert len(await letters.discard(ErrorClass.CONTENT, chosen_by("r-1", "r-2"))) == 2
+        assert await others.scan(ErrorClass.CONTENT) == []
+
+
+async def test_many_who_look_at_once_see_all_letters_or_that_somebody_looks(amqp_url: str) -> None:
+    ids = [f"r-{number}" for number in range(20)]
+    await bury(amqp_url, *ids)
+    async with letters_at(amqp_url) as letters, letters_at(amqp_url) as others:
+        for _ in range(5):
+            looks = (each.scan(ErrorClass.CONTENT) for each in (letters, others, letters))
+            for found in await asyncio.gather(*looks, return_exceptions=True):
+                assert isinstance(found, InUse) or {letter.request_id for letter in found} == set(ids)  # type: ignore[union-attr]  # anything else fails
+        await eventually(lambda: depth(amqp_url, CONTENT_QUEUE), because="given back")
+        assert {letter.request_id for letter in await letters.scan(ErrorClass.CONTENT)} == set(ids)
 
 
 async def test_an_export_that_is_left_early_returns_everything(amqp_url: str) -> None:

@@ -4,6 +4,10 @@ Looking is consuming without settling and then closing the channel, which return
 what was returned before. So every look takes the whole queue, even when few letters are wanted: a look at the first
 three would put them last. Each look raises the letters' delivery count by one; the queues' delivery limit is out of
 reach.
+
+One at a time looks into a queue: a second one would find it empty, and say so. A quorum queue has no exclusive consumer
+(RabbitMQ 3.10 takes the second one), and a lock of our own would need the right to declare; so whoever looks counts the
+consumers, before and after beginning, and gives way when there is another. Two that begin in one moment both give way.
 """
 
 import asyncio
@@ -17,7 +21,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
 from worker.broker.connection import connected, open_channel, translated
-from worker.broker.depths import depth_of
+from worker.broker.depths import Depth, depth_of
 from worker.broker.letter import Letter, letter_of
 from worker.broker.publisher import Publisher
 from worker.broker.settle import Answers, Publishes
@@ -26,7 +30,7 @@ from worker.core.history import Entry
 from worker.core.lane import Lane
 from worker.core.outcome import DEAD_CLASSES, ErrorClass
 from worker.core.topology import Topology
-from worker.errors import BrokerUnavailable, UsageError
+from worker.errors import BrokerUnavailable, InUse, UsageError
 from worker.ports import Events
 from worker.settings import BrokerSettings
 
@@ -56,8 +60,10 @@ class DeadLetters:
         self._topology = topology
         self._now = now
 
-    async def groups(self) -> Mapping[ErrorClass, int]:
-        """How many letters wait in each class; costs nothing and disturbs nobody.
+    async def groups(self) -> Mapping[ErrorClass, Depth]:
+        """How many letters wait in each class, and how many look at them; costs nothing and disturbs nobody.
+
+        Letters in somebody's hands are not counted.
 
         Raises:
             BrokerUnavailable: the connection broke, or the topology is not declared.
@@ -73,6 +79,7 @@ class DeadLetters:
 
         Raises:
             UsageError: *limit* is above `MOST`.
+            InUse: somebody else is looking; so it is with every look.
             BrokerUnavailable: the connection broke.
         """
         async with self._looking(error_class, limit) as look:
@@ -141,17 +148,31 @@ class DeadLetters:
             await self._publisher.publish(message)
         await look.let_go(letter)
 
-    async def _depth(self, channel: Channel, error_class: ErrorClass) -> int:
-        return (await depth_of(channel, self._topology.dead_queue(error_class))).messages
+    async def _depth(self, channel: Channel, error_class: ErrorClass) -> Depth:
+        return await depth_of(channel, self._topology.dead_queue(error_class))
+
+    async def _only_with(self, consumers: int, channel: Channel, error_class: ErrorClass) -> int:
+        """How many letters are ready; raises InUse when more than *consumers* look into their queue."""
+        depth = await self._depth(channel, error_class)
+        if depth.consumers > consumers:
+            queue = self._topology.dead_queue(error_class)
+            raise InUse(f"somebody else is looking into {queue} and has letters in hand: try again when they are done")
+        return depth.messages
 
     @asynccontextmanager
     async def _looking(self, error_class: ErrorClass, limit: int) -> "AsyncIterator[_Look]":
         if not 1 <= limit <= MOST:
             raise UsageError(f"between 1 and {MOST} letters can be looked at in one go")
         channel = await open_channel(self._connection)
-        depth = await self._depth(channel, error_class)
-        look = _Look(channel, error_class, self._topology, held=min(depth, MOST), wanted=min(depth, limit))
-        await look.begin()
+        try:
+            depth = await self._only_with(0, channel, error_class)
+            look = _Look(channel, error_class, self._topology, held=min(depth, MOST), wanted=min(depth, limit))
+            await look.begin()
+            await self._only_with(1, channel, error_class)
+        except InUse:
+            with translated("closing"):
+                await channel.close()
+            raise
         try:
             yield look
             await self._depth(channel, error_class)  # answered after what was let go, so the broker has heard of that
@@ -162,11 +183,11 @@ class DeadLetters:
             await self._until_back(error_class, depth - look.gone)
 
     async def _until_back(self, error_class: ErrorClass, depth: int) -> None:
-        """Closing a channel returns letters a moment later; who looks again at once would miss them."""
+        """Closing a channel returns letters, and ends its consumer, a moment later: who comes at once needs both."""
         channel = await open_channel(self._connection)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
-                while await self._depth(channel, error_class) < depth:  # noqa: ASYNC110 - the broker has no event
+                while (now := await self._depth(channel, error_class)).messages < depth or now.consumers:  # noqa: ASYNC110 - no event
                     await asyncio.sleep(_LOOK_S)
         with translated("closing"):
             await channel.close()

@@ -4,7 +4,8 @@ from typing import Final
 
 #: Everything asked for was done.
 DONE: Final = 0
-#: It ran, and something asked for could not be done; the output says what.
+#: It ran, and something asked for could not be done; the output says what. What was asked for by name (an id, a code,
+#: a lane) and is not there, is that; that there is nothing at all to list, or to move with --all, is not.
 FAILED: Final = 1
 #: The command line or the configuration has a fault; nothing was begun.
 USAGE: Final = 2

@@ -34,7 +34,7 @@ def export(
     """
 
     async def write(letters: DeadLetters) -> tuple[int, int]:
-        depth, written = (await letters.groups())[error_class], 0
+        depth, written = (await letters.groups())[error_class].messages, 0
         with _file(output) as file:
             async with aclosing(letters.export(error_class, limit)) as found:
                 async for letter in found:

@@ -91,6 +91,12 @@ def grouped(error_class: ErrorClass, depth: int, letters: Sequence[Letter]) -> l
     return rows
 
 
+def in_use(error_class: ErrorClass, depth: int) -> dict[str, Any]:
+    """The row of a class that somebody else is looking at; *depth* letters are in nobody's hands."""
+    row = {"class": error_class.value, "code": None, "letters": depth, "looked_at": False, "oldest": None}
+    return row | {"newest": None, "remedy": "Somebody else is looking: letters in their hands are not counted."}
+
+
 def summary(letter: Letter) -> dict[str, Any]:
     """One line of a listing."""
     return {

@@ -19,7 +19,7 @@ from worker.cli.dlq.options import (
     LimitOption,
     YesOption,
 )
-from worker.cli.dlq.session import tell_unseen, with_letters
+from worker.cli.dlq.session import tell_none, tell_unseen, with_letters
 from worker.cli.output import complain, counted, say
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass
@@ -41,7 +41,8 @@ def replay(
     """Bring letters back to their lane with fresh counters; their history stays.
 
     Each is published and confirmed before it leaves the dead-letter queue. Check letters of class unknown first: they
-    may have been sent.
+    may have been sent. Leaves with 1 when no letter is as --id, --code and --from-lane ask for it; that --all finds
+    none is no failure.
 
     For example:
 
@@ -68,7 +69,7 @@ def discard(
     limit: LimitOption = 1000,
     yes: YesOption = False,
 ) -> None:
-    """Throw letters away for good.
+    """Throw letters away for good. Leaves with 1 as replay does.
 
     For example:
 
@@ -119,13 +120,17 @@ def _move(
     limit: int,
 ) -> None:
     async def act(letters: DeadLetters) -> tuple[int, Sequence[Letter]]:
-        return (await letters.groups())[error_class], await move(letters)
+        return (await letters.groups())[error_class].messages, await move(letters)
 
     depth, moved = with_letters(context, act)
     say(f"{done} {counted(len(moved), 'letter')} of class {error_class.value}")
-    tell_unseen(min(limit, depth), depth)
+    is_missing = not (moved or chosen.is_open)
+    if is_missing:
+        tell_none(error_class, min(limit, depth), depth)
+    else:
+        tell_unseen(min(limit, depth), depth)
     missed = chosen.missed(moved)
     if missed:
         complain(f"no letter was found of: {', '.join(missed)}")
-    if missed or not (moved or chosen.is_open):
+    if missed or is_missing:
         raise typer.Exit(exit_codes.FAILED)

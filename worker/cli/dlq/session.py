@@ -6,11 +6,12 @@ from typing import TypeVar
 
 import typer
 
-from worker.broker.dead_letters import DeadLetters, open_dead_letters
+from worker.broker.dead_letters import MOST, DeadLetters, open_dead_letters
 from worker.cli.context import Context
 from worker.cli.interrupt import complete
-from worker.cli.output import complain
+from worker.cli.output import complain, counted
 from worker.cli.quiet import Quiet
+from worker.core.outcome import ErrorClass
 from worker.terms import topology_of
 
 T = TypeVar("T")
@@ -32,3 +33,12 @@ def tell_unseen(seen: int, depth: int) -> None:
     """Say so when only *seen* of *depth* letters were looked at."""
     if seen < depth:
         complain(f"only the oldest {seen} of {depth} letters were looked at; see more with --limit")
+
+
+def tell_none(error_class: ErrorClass, seen: int, depth: int) -> None:
+    """Say that no letter is as it was asked for, and how far that is known."""
+    if seen < depth:
+        letters = f"the oldest {seen} of {depth} letters of class {error_class.value}"
+        complain(f"no such letter among {letters}; look further with --limit, {MOST} at the most")
+    else:
+        complain(f"no such letter among the {counted(depth, 'letter')} of class {error_class.value}")
