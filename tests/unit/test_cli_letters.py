@@ -86,6 +86,6 @@ def test_a_body_that_is_no_text_is_kept_byte_by_byte() -> None:
 def test_a_history_is_told_line_by_line() -> None:
     rows = {row["field"]: row["value"] for row in lines_of(detail(LETTER, body=False))}
 
-    assert rows["history"] == "2026-11-23 12:00:00Z unknown local.timeout"
-    assert rows["headers"] == "x-sms-code: local.timeout\nx-delivery-count: 3"
+    assert rows["history"] == ("2026-11-23 12:00:00Z unknown local.timeout",)
+    assert rows["headers"] == ("x-sms-code: local.timeout", "x-delivery-count: 3")
     assert rows["publishers headers"] == "phone"

@@ -1,12 +1,14 @@
 """Numbers and texts of people do not leave the process, even when a bug hands them to telemetry."""
 
 import io
+import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from sentry_sdk.envelope import Envelope
@@ -170,6 +172,58 @@ def test_a_number_is_masked_wherever_it_stands(number: str, before: str, after: 
     text = f"{before} {number} {after}"
 
     assert number not in scrub_text(text)
+
+
+BETWEEN = ["", " ", "-", ".", "/", ") ", " (", "\u00a0", "\u2011", " \u2013 ", "\u200e", "\u202d", "_", "\u2009", "\n"]
+#: What is left alone: instants, UUIDs, our own identifiers, addresses of machines.
+INSTANTS = st.datetimes(datetime(1900, 1, 1), datetime(2099, 12, 31)).map(datetime.isoformat)  # noqa: DTZ001 - zones follow
+INSTANTS |= st.datetimes(datetime(1900, 1, 1), datetime(2099, 12, 31), timezones=st.timezones()).map(str)  # noqa: DTZ001 - made so
+MACHINES = st.tuples(st.ip_addresses(v=4), st.integers(1, 65_535)).map(lambda pair: f"{pair[0]}:{pair[1]}")
+HARMLESS = st.one_of(INSTANTS, st.uuids().map(str), st.uuids().map(lambda one: one.hex), MACHINES)
+OURS = re.compile(r"(?:19|20)\d\d-\d\d-\d\d|\d+\.\d+\.\d+\.\d+|[0-9a-f]{8}-[0-9a-f]{4}-")
+
+
+@given(st.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True), st.data())
+def test_a_number_is_masked_with_whatever_people_write_between_its_digits(number: str, data: st.DataObject) -> None:
+    between = data.draw(st.lists(st.sampled_from(BETWEEN), min_size=len(number), max_size=len(number)))
+    written = "".join(map(str.__add__, number, [*between[1:], ""]))
+    assume(not OURS.search(written))
+
+    assert scrub_text(f"to {written}, please") == "to *******, please"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("852-5123-4567", "852 5123 4567", "(852) 5123.4567", "+852/5123 4567", "+44 (0) 20 7946 0958"),
+        *("0852.51.23.45", "06 12 34 56 78", "+1 (555) 010-9999", "555-0199 x"),
+        *("8 5 2 5 1 2 3 4 5 6 7", "852\u20115123\u20114567"),
+    ],
+)
+def test_a_number_as_people_write_it_is_masked(number: str) -> None:
+    assert not re.search(r"\d{2}", scrub_text(f"cannot send to {number}: try again").replace("x", ""))
+
+
+@given(HARMLESS, HARMLESS)
+def test_instants_identifiers_and_addresses_of_machines_stay_readable(one: str, other: str) -> None:
+    text = f"at {one}, then [{other}]"
+
+    assert scrub_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RabbitMQ 3.10.8 at 127.0.0.1:5672: [Errno 111] Connect call failed ('127.0.0.1', 5672)",
+        "only the oldest 1000 of 15000 letters were looked at",
+        "Python 3.11.7, aiormq 7.2.4, pid 12345, 0.1234 s, -12.5 s, 86400 s",
+        "took 1.5 s of 30 s, 3 of 200; delivered 20 times",
+        "sms.delay.00 to sms.delay.21, x-delivery-limit 20, 2^21 s",
+        "RequestId 51936C68-B0E8-6615-7DDA-1E850A48AE3E at 2026-11-23 20:39:01,123",
+    ],
+)
+def test_our_own_sentences_stay_readable(text: str) -> None:
+    assert scrub_text(text) == text
 
 
 anything = st.recursive(

@@ -108,6 +108,18 @@ def test_the_console_shows_the_same_without_numbers(lines: Lines) -> None:
     assert NUMBER not in shown
 
 
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_what_comes_from_outside_does_nothing_to_a_terminal(lines: Lines, style: str) -> None:
+    hostile = "NEW\x1b]0;x\x07\u202ecode\n{}"
+    events(lines, format=style).emit("provider.unlisted_code", code=hostile)
+    shown = lines.getvalue().decode()
+
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert shown.count("\n") == 1
+    if style == "json":
+        assert lines.read_all()[0]["code"] == hostile
+
+
 def test_libraries_are_heard_from_warnings_on(lines: Lines) -> None:
     root = logging.getLogger()
     before = root.handlers[:]

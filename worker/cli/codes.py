@@ -7,7 +7,8 @@ import typer
 
 from worker.cli.context import Context
 from worker.cli.options import JsonOption
-from worker.cli.output import json_lines, listing, say
+from worker.cli.output import json_lines, say
+from worker.cli.table import listing
 from worker.core.catalog import Catalog, catalog
 from worker.core.outcome import ErrorClass, Row, Table
 from worker.errors import WorkerError

@@ -8,7 +8,8 @@ import typer
 from worker import __version__
 from worker.cli.context import Context
 from worker.cli.options import JsonOption
-from worker.cli.output import json_line, listing, say
+from worker.cli.output import json_line, say
+from worker.cli.table import listing
 from worker.configuration import shown
 from worker.core.contract import files
 from worker.errors import UsageError
@@ -41,7 +42,7 @@ def show(context: typer.Context, *, as_json: JsonOption = False) -> None:
     if as_json:
         json_line(values)
     else:
-        listing("Configuration", ("key", "value"), _flat("", values), wide=("value",))
+        listing("Configuration", ("key", "value"), _flat("", values), wide=("key", "value"))
 
 
 @app.command()
@@ -81,7 +82,7 @@ def _flat(prefix: str, values: dict[str, Any]) -> list[dict[str, Any]]:
 def _written(value: Any) -> Any:
     """A list with one entry a line: a line of several windows cannot be read."""
     if isinstance(value, list) and any(isinstance(each, dict) for each in value):
-        return "\n".join(", ".join(f"{key}: {_plain(part)}" for key, part in each.items()) for each in value)
+        return tuple(", ".join(f"{key}: {_plain(part)}" for key, part in each.items()) for each in value)
     return _plain(value)
 
 

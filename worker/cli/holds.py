@@ -11,7 +11,8 @@ from worker.cli.context import Context
 from worker.cli.eta import in_words
 from worker.cli.interrupt import complete
 from worker.cli.options import JsonOption
-from worker.cli.output import json_lines, listing, say
+from worker.cli.output import json_lines, say
+from worker.cli.table import listing
 from worker.core.catalog import Catalog, catalog
 from worker.core.fault import problem
 from worker.core.holds import SCOPES, By, Hold, HoldName

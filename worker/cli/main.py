@@ -100,10 +100,14 @@ def main() -> None:
     except typer.Abort:
         code = exit_codes.INTERRUPTED
     except WorkerError as error:
-        complain(str(error))
+        # Only these have lines of their own; another's line end comes from what it quotes.
+        lines = str(error).split("\n") if isinstance(error, (SettingsError, TopologyMismatch)) else [str(error)]
+        complain(*lines)
         code = next((code for kind, code in _CODES if isinstance(error, kind)), exit_codes.FAILED)
     except Exception as error:  # noqa: BLE001 - the last place where a bug can become a sentence
-        complain("\n  ".join(("an error of this program; please report it with these lines:", *trace(error))))
+        complain(
+            "an error of this program; please report it with these lines:", *(f"  {line}" for line in trace(error))
+        )
         code = exit_codes.FAILED
     sys.exit(code)
 

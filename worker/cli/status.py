@@ -14,7 +14,8 @@ from worker.cli.eta import etas, in_words
 from worker.cli.holds import rows_of, show_holds
 from worker.cli.interrupt import complete
 from worker.cli.options import JsonOption
-from worker.cli.output import complain, json_line, listing, say
+from worker.cli.output import complain, json_line, say
+from worker.cli.table import listing
 from worker.core.holds import ACCOUNT, Hold
 from worker.core.lane import Lane
 from worker.core.outcome import DEAD_CLASSES

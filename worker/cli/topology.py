@@ -13,7 +13,8 @@ from worker.cli import exit_codes
 from worker.cli.context import Context
 from worker.cli.interrupt import complete
 from worker.cli.options import JsonOption
-from worker.cli.output import json_lines, listing, say
+from worker.cli.output import json_lines, say
+from worker.cli.table import listing
 from worker.core.topology import Topology
 from worker.terms import topology_of
 
@@ -110,5 +111,5 @@ def _row(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _words(arguments: Mapping[str, Any]) -> str:
-    return "\n".join(f"{key}={value}" for key, value in arguments.items() if key != "x-queue-type")
+def _words(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{key}={value}" for key, value in arguments.items() if key != "x-queue-type")

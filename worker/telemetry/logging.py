@@ -15,6 +15,7 @@ import orjson
 import structlog
 from structlog.types import Processor
 
+from worker.core.escaping import json_line, one_line
 from worker.settings import LogSettings
 from worker.telemetry.event import Event, Level
 from worker.telemetry.events import EVENTS
@@ -144,11 +145,14 @@ def _renderers(style: str, *, colours: bool) -> list[Processor]:
 
 def _dumps(line: Mapping[str, Any], **_options: Any) -> bytes:
     """The structlog renderer passes json.dumps' options; what is free may hold anything, so odd types are named."""
-    return orjson.dumps(line, default=lambda value: type(value).__name__, option=_JSON)
+    return json_line(orjson.dumps(line, default=lambda value: type(value).__name__, option=_JSON))
 
 
 def _for_console(_logger: Any, _method: str, line: _Fields) -> _Fields:
-    return line | {"trace": "\n".join(("", *line["trace"]))} if "trace" in line else line  # type: ignore[operator]  # a dict
+    shown: _Fields = {key: one_line(value) if isinstance(value, str) else value for key, value in line.items()}
+    if "trace" in shown:
+        shown["trace"] = "\n".join(("", *map(one_line, shown["trace"])))
+    return shown
 
 
 def _encoded(_logger: Any, _method: str, line: Any) -> bytes:

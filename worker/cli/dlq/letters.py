@@ -142,9 +142,9 @@ def lines_of(detail: dict[str, Any]) -> list[dict[str, Any]]:
 def _words(key: str, value: Any) -> Any:
     match value:
         case list() if key == "history":
-            return "\n".join(f"{entry['at']:%Y-%m-%d %H:%M:%S}Z {entry['class']} {entry['code']}" for entry in value)
+            return tuple(f"{entry['at']:%Y-%m-%d %H:%M:%S}Z {entry['class']} {entry['code']}" for entry in value)
         case dict():
-            return "\n".join(f"{name}: {each}" for name, each in value.items())
+            return tuple(f"{name}: {each}" for name, each in value.items())
         case list():
             return ", ".join(map(str, value))
         case _:

@@ -11,7 +11,8 @@ from worker.cli.dlq.letters import Filter, detail, grouped, in_use, lines_of, su
 from worker.cli.dlq.options import ClassArgument, CodeOption, IdsOption, LaneOption, LimitOption
 from worker.cli.dlq.session import tell_none, tell_unseen, with_letters
 from worker.cli.options import JsonOption
-from worker.cli.output import complain, json_line, json_lines, listing, say
+from worker.cli.output import complain, json_line, json_lines, say
+from worker.cli.table import listing
 from worker.errors import InUse, WorkerError
 
 #: A number with more digits is no position.
