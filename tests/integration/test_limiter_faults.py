@@ -49,6 +49,29 @@ async def limiter(
         yield limiter
 
 
+def forgot(events: RecordingEvents) -> list[str]:
+    """The events that tell of what Redis may have forgotten."""
+    return [
+        name for name, _ in events.told if name.removeprefix("limiter.") in {"new", "emptied", "restarted", "clock"}
+    ]
+
+
+async def test_only_who_was_there_before_says_that_redis_was_emptied(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    first, second = RecordingEvents(), RecordingEvents()
+    async with started(redis_url, namespace, clock, events=first) as limiter:
+        assert forgot(first) == ["limiter.new"]
+        assert first.named("limiter.new")[0]["pause_s"] > 1
+        async with started(redis_url, namespace, clock, events=second) as other:
+            assert forgot(second) == []
+            await client.flushdb()
+            await other.grant(GLOBE, Lane.OTP, 1)
+            await limiter.grant(GLOBE, Lane.OTP, 1)
+
+    assert (forgot(first), forgot(second)) == (["limiter.new"], ["limiter.emptied"])
+
+
 async def book(limiter: RedisLimiter, clock: VirtualTime, seconds: float) -> list[int]:
     """Ask for OTP slots, as many as are given, for a while; their instants."""
     slots, end = [], clock.us + round(seconds * SECOND_US)
@@ -71,7 +94,7 @@ async def test_an_emptied_redis_never_lets_more_than_the_rate_through(
     slots = before + after
     assert len(after) > 80
     assert max(sum(slot <= other < slot + SECOND_US for other in slots) for slot in slots) <= 30
-    assert [told["reason"] for told in events.named("limiter.epoch")] == ["empty"]
+    assert forgot(events) == ["limiter.emptied"]
 
 
 async def test_a_restarted_redis_is_noticed_before_it_grants_anything(
@@ -87,7 +110,7 @@ async def test_a_restarted_redis_is_noticed_before_it_grants_anything(
 
     assert limiter.available
     assert min(after) - max(before) >= SECOND_US
-    assert [told["reason"] for told in events.named("limiter.epoch")] == ["restarted"]
+    assert forgot(events) == ["limiter.restarted"]
 
 
 async def test_a_forgotten_script_is_loaded_and_runs_once(limiter: RedisLimiter, client: Redis, namespace: str) -> None:
@@ -155,7 +178,7 @@ async def test_a_clock_that_was_set_back_stops_sending_for_moments_not_for_hours
 
     assert isinstance(first, Turn)
     assert slots
-    assert [told["reason"] for told in events.named("limiter.epoch")] == ["clock"]
+    assert forgot(events) == ["limiter.clock"]
 
 
 async def test_an_error_tells_neither_key_nor_number_and_spoils_no_other_request(

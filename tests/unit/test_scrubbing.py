@@ -108,9 +108,17 @@ def test_an_internal_error_says_where_it_was_raised_and_what_to_do(observed: Obs
 
 
 def test_a_hold_and_an_unlisted_code_carry_the_remedy(observed: Observed, transport: Kept) -> None:
-    observed.events.emit("hold.set", code="AMOUNT_NOT_ENOUGH", remedy="Top up.")
+    observed.events.emit("hold.set", scope="account", subject=None, code="AMOUNT_NOT_ENOUGH", remedy="Top up.")
     observed.events.emit("provider.unlisted_code", code="BRAND_NEW")
+    observed.events.emit("hold.set", scope="sender", subject="ACME", code="INVALID_SENDERID", remedy="Ask.")
+    observed.events.emit("hold.set", scope="sender", subject=NUMBER, code="SENDERID_BLACKLISTED", remedy="Ask.")
 
+    tags = [transport.event(index)["tags"] for index in (0, 2, 3)]
+    assert [(each["scope"], each.get("subject")) for each in tags] == [
+        ("account", None),
+        ("sender", "ACME"),
+        ("sender", "*******"),
+    ]
     assert transport.event(0)["extra"]["remedy"] == "Top up."
     assert transport.event(0)["fingerprint"] == ["hold.set", "AMOUNT_NOT_ENOUGH"]
     assert transport.event(1)["tags"]["code"] == "BRAND_NEW"

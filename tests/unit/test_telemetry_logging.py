@@ -133,14 +133,39 @@ def test_libraries_are_heard_from_warnings_on(lines: Lines) -> None:
 
     told = [(line["event"], line["logger"], line["text"]) for line in lines.read_all()]
     assert told[:2] == [
-        ("library.warned", "aio_pika", "lost %s"),
-        ("library.failed", "aio_pika", "unhandled %r"),
+        ("library.warned", "aio_pika", "lost <str>"),
+        ("library.failed", "aio_pika", "unhandled <dict>"),
     ]
     assert told[2][:2] == ("library.warned", "py.warnings")
     assert told[2][2].endswith("UserWarning: old *******")
     assert NUMBER not in lines.getvalue().decode()
     assert "Your code" not in lines.getvalue().decode()
     assert before == root.handlers
+
+
+@pytest.mark.parametrize(
+    ("form", "arguments", "told"),
+    [
+        ("try %d of %d in %.1f s", (2, 5, 0.5), "try 2 of 5 in 0.5 s"),
+        ("channel %s of %r closed: %r", ("basic.consume", "aiormq.channel", ValueError(NUMBER)),
+         "channel basic.consume of 'aiormq.channel' closed: <ValueError>"),
+        ("body %s", (b"Your code is 4711",), "body <bytes>"),
+        ("to %s: %s", (NUMBER, "your-code-is-4711"), "to <str>: <str>"),
+        ("to %d", (int(NUMBER),), "to %d"),
+        ("one word %s", ("4711",), "one word <str>"),
+        ("%(name)s is %(state)s", ({"name": "worker.app", "state": object()},), "worker.app is <object>"),
+        ("100% of it", (), "100% of it"),
+        ("too few %s %s", (1,), "too few %s %s"),
+        ("%.3r", (b"Your code is 4711",), "<by"),
+    ],
+)  # fmt: skip
+def test_what_a_library_says_is_told_with_the_arguments_that_are_harmless(
+    lines: Lines, form: str, arguments: tuple[Any, ...], told: str
+) -> None:
+    with libraries_heard(events(lines)):
+        logging.getLogger("aiormq").warning(form, *arguments)
+
+    assert [line["text"] for line in lines.read_all()] == [told]
 
 
 async def test_a_lost_exception_of_a_task_is_told_without_its_text(lines: Lines) -> None:

@@ -23,6 +23,7 @@ from worker.limiter.admission import Counters
 from worker.limiter.batcher import Argument, Batcher
 from worker.limiter.connection import connect
 from worker.limiter.debts import Debts
+from worker.limiter.epoch import epoch_event
 from worker.limiter.holds import Prober, RedisHolds, read_hold
 from worker.limiter.keys import Keys
 from worker.limiter.ledger import Claim, Ledger, read
@@ -87,6 +88,8 @@ class RedisLimiter:
         self._clock: RemoteClock | None = None
         self._patience_s = redis.timeout.total_seconds()
         self._events = events
+        #: Whether this limiter has seen what Redis knows: only then can it tell that it was forgotten.
+        self._is_known = False
         self._now_us = now_us
         self._client = connect(redis, self._greet)
         self._batcher = Batcher(self._client)
@@ -258,6 +261,7 @@ class RedisLimiter:
         self._tell(await connection.read_response())
 
     def _tell(self, verdict: bytes) -> None:
-        if verdict != b"SAME":
-            pause_s = max(self._silences.values(), default=0) / SECOND_US
-            self._events.emit("limiter.epoch", reason=verdict.decode().lower(), pause_s=pause_s)
+        name = epoch_event(verdict, known=self._is_known)
+        self._is_known = True
+        if name is not None:
+            self._events.emit(name, pause_s=max(self._silences.values(), default=0) / SECOND_US)

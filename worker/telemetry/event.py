@@ -25,3 +25,5 @@ class Event:
     fields: frozenset[str]
     #: Whether a person must look at it: then it goes to Sentry too.
     reported: bool = False
+    #: Whether its line carries the sentence: it is read by somebody who does not know the names.
+    explained: bool = False

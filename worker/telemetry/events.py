@@ -17,8 +17,10 @@ _DEBUG, _INFO, _WARNING, _ERROR = Level
 _HOLD: Final = ("scope", "subject", "code")
 
 
-def _event(name: str, level: Level, sentence: str, *fields: str, reported: bool = False) -> Event:
-    return Event(name, level, sentence, frozenset(fields), reported)
+def _event(
+    name: str, level: Level, sentence: str, *fields: str, reported: bool = False, explained: bool = False
+) -> Event:
+    return Event(name, level, sentence, frozenset(fields), reported, explained or level in {_WARNING, _ERROR})
 
 
 _TABLE: Final = (
@@ -36,7 +38,7 @@ _TABLE: Final = (
     _event(
         "broker.unconfirmed",
         _WARNING,
-        "RabbitMQ did not confirm a publish in time; the delivery is not acknowledged and comes again.",
+        "RabbitMQ did not take a publish (kind says why): it is tried again while the delivery can be settled.",
         *("lane", "request_id", "kind", "duration_s", "error"),
     ),
     # -- how much is let in
@@ -68,7 +70,19 @@ _TABLE: Final = (
         "calls",
         reported=True,
     ),
-    _event("limiter.epoch", _ERROR, "Redis was emptied: counts begin again, cautiously.", "reason", "pause_s"),
+    # Redis' memory of what was granted; sending waits pause_s, so that what may be forgotten leaves its second
+    _event(
+        "limiter.new",
+        _INFO,
+        "A new Redis, or one that was emptied before this worker came: limits begin, and sending does after a pause.",
+        "pause_s",
+        explained=True,
+    ),
+    _event(
+        "limiter.emptied", _ERROR, "Redis was emptied: limits begin anew, and sending does after a pause.", "pause_s"
+    ),
+    _event("limiter.restarted", _WARNING, "Redis restarted with its data: sending goes on after a pause.", "pause_s"),
+    _event("limiter.clock", _ERROR, "Redis' clock was set back: sending goes on after a pause.", "pause_s"),
     _event(
         "limiter.throttled",
         _WARNING,
@@ -118,7 +132,7 @@ _TABLE: Final = (
     _event(
         "delivery.unsettled",
         _WARNING,
-        "A delivery could not be settled; it comes again, and what was called for is in the ledger.",
+        "A delivery was left to RabbitMQ unsettled: it comes again, or is buried as poison after too many deliveries.",
         *("lane", "request_id", "kind", "error"),
     ),
     _event(

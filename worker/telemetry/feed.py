@@ -35,7 +35,9 @@ class Feed:
             "broker.unconfirmed": lambda _: self._count("sms_unconfirmed_total"),
             "broker.lost": lambda given: self._count("sms_broker_lost_total", given.get("role")),
             "limiter.unavailable": lambda _: self._count("sms_limiter_lost_total"),
-            "limiter.epoch": lambda _: self._count("sms_limiter_epochs_total"),
+            "limiter.emptied": lambda _: self._count("sms_limiter_epochs_total"),
+            "limiter.restarted": lambda _: self._count("sms_limiter_epochs_total"),
+            "limiter.clock": lambda _: self._count("sms_limiter_epochs_total"),
             "pipeline.failed": lambda _: self._count("sms_internal_errors_total"),
             "telemetry.failed": lambda given: self._count("sms_telemetry_failures_total", given.get("sink")),
         }

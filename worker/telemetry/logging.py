@@ -24,8 +24,6 @@ from worker.telemetry.scrubbing import FREE, scrub, scrub_text
 from worker.telemetry.trace import told, trace
 
 _Fields: TypeAlias = MutableMapping[str, Any]
-#: From this level on a line carries its sentence: it is read by somebody who does not know the names.
-_LOUD: Final = frozenset({Level.WARNING, Level.ERROR})
 _SEVERITY: Final = {Level.DEBUG: 10, Level.INFO: 20, Level.WARNING: 30, Level.ERROR: 40}
 #: Digits kept behind the point of a second: 0.1 ms.
 _DIGITS: Final = 4
@@ -95,7 +93,7 @@ class Log:
 
     def __call__(self, event: Event, fields: Mapping[str, Any]) -> None:
         """Write *event*; never blocks and never raises for standard output."""
-        if event.level in _LOUD:
+        if event.explained:
             self._write[event.level](event.name, sentence=event.sentence, **fields)
         else:
             self._write[event.level](event.name, **fields)

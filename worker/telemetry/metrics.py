@@ -32,7 +32,7 @@ _LATENESS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 METRICS: Final = (
     Metric("sms_deliveries_total", _COUNTER, _LANE_OUTCOME, "Deliveries settled, by what became of them."),
     Metric("sms_redelivered_total", _COUNTER, ("lane",), "Deliveries settled that somebody had before."),
-    Metric("sms_unsettled_total", _COUNTER, ("lane",), "Deliveries that could not be settled and come again."),
+    Metric("sms_unsettled_total", _COUNTER, ("lane",), "Deliveries that were left to RabbitMQ unsettled."),
     Metric("sms_segments_total", _COUNTER, ("lane",), "Segments accepted by the provider, as billed."),
     Metric("sms_unknown_resent_total", _COUNTER, ("lane",), "Requests sent again though the first may have arrived."),
     Metric(
@@ -57,7 +57,7 @@ METRICS: Final = (
     Metric("sms_unconfirmed_total", _COUNTER, (), "Publishes that the broker did not confirm in time."),
     Metric("sms_broker_lost_total", _COUNTER, ("role",), "Broken connections to RabbitMQ."),
     Metric("sms_limiter_lost_total", _COUNTER, (), "Times that Redis could no longer be used."),
-    Metric("sms_limiter_epochs_total", _COUNTER, (), "Times that Redis was found emptied."),
+    Metric("sms_limiter_epochs_total", _COUNTER, (), "Times that Redis was emptied, restarted or set back."),
     Metric("sms_internal_errors_total", _COUNTER, (), "Requests on which this program failed."),
     Metric("sms_events_total", _COUNTER, ("level",), "Events told, by how loud they are."),
     Metric("sms_telemetry_failures_total", _COUNTER, ("sink",), "Events that a part of telemetry could not take."),

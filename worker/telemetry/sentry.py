@@ -24,7 +24,7 @@ from worker.telemetry.report import rebuilt
 
 #: What to do is the catalogue's remedy for these of our own codes.
 _REMEDY_OF: Final = {"pipeline.failed": "local.internal", "provider.unlisted_code": "local.unlisted"}
-_TOLD: Final = ("code", "lane", "exception")
+_TOLD: Final = ("code", "lane", "exception", "scope", "subject")
 
 
 class Reporter:
