@@ -1,6 +1,8 @@
 """The operator's way with dead letters: look, bring back, throw away, carry off."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,19 @@ def test_groups_and_lists_can_be_read_by_programs(bury: Callable[..., None]) -> 
     assert sms_worker("dlq", "list", "expired").out == "There are no letters of class expired.\n"
     missing = sms_worker("dlq", "show", "content", "r-99")
     assert (missing.code, missing.out) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["status", "dlq groups", "dlq list content --json", "dlq export content"])
+def test_an_output_that_is_full_is_one_sentence_and_harms_no_letter(bury: Callable[..., None], command: str) -> None:
+    bury(["r-1"])
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "worker", *command.split()], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+
+    told = b"sms-worker: standard output cannot be written: No space left on device\n"
+    assert (ran.returncode, ran.stderr) == (1, told)
+    assert listed() == ["r-1"]
 
 
 COMMANDS = (("list",), ("replay", "--yes"), ("discard", "--yes"))

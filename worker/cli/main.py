@@ -15,6 +15,7 @@ from worker.cli import codes, config, demo, dlq, exit_codes, holds, publish, run
 from worker.cli.context import Context, flags_of
 from worker.cli.once import each_option_once
 from worker.cli.output import complain
+from worker.cli.standard import guard
 from worker.errors import (
     BrokerUnavailable,
     LimiterUnavailable,
@@ -90,11 +91,13 @@ def _global_options(
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    guard()
     logging.getLogger().addHandler(logging.NullHandler())  # what libraries have to say comes as our own sentence
     try:
         command = get_command(app)
         each_option_once(command)
         code = command(standalone_mode=False, prog_name="sms-worker")
+        sys.stdout.flush()
     except TyperException as error:
         code = _wrong_usage(error)
     except typer.Abort:
