@@ -211,6 +211,22 @@ def test_a_code_is_found_by_its_name_and_by_its_pattern() -> None:
     assert (pattern["code"], pattern["class"]) == ("Throttling*", "throttled")
 
 
+@pytest.mark.parametrize(
+    ("written", "code"), [("33", "MOBILE_NUMBER_ILLEGAL"), ("frequency_limit_day", "FREQUENCY_LIMIT_DAY")]
+)
+def test_a_code_is_found_as_tables_show_it_and_however_it_is_typed(written: str, code: str) -> None:
+    (row,) = sms_worker("codes", written, "--json").rows
+
+    assert row["code"] == code
+
+
+@pytest.mark.parametrize("asked", [("OK", "--class", "account"), ("",), ("34567",)])
+def test_a_code_that_is_not_there_is_a_failure(asked: tuple[str, ...]) -> None:
+    ran = sms_worker("codes", *asked)
+
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+
+
 def test_codes_can_be_chosen_by_class_and_table() -> None:
     rows = sms_worker("codes", "--class", "account", "--table", "gateway", "--json").rows
 

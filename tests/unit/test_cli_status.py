@@ -11,7 +11,7 @@ from worker.core.holds import ACCOUNT, Hold, HoldName
 from worker.core.lane import Lane
 from worker.core.outcome import Scope
 from worker.core.quota import Operation
-from worker.limiter.ring import CELLS, rate_per_s
+from worker.limiter.ring import CELLS, Shared, rate_per_s
 from worker.settings import Settings
 
 SETTINGS = load([], {}, {"quota.send_message_to_globe": 100, "quota.send_message_with_template": 0})
@@ -65,9 +65,39 @@ def test_without_rabbitmq_the_rate_and_the_hold_are_told() -> None:
 
     assert (status["lanes"], status["queues"], status["account"]) == (None, None, "not held")
     assert status["quota"] == [
-        {"operation": "SendMessageToGlobe", "quota_per_s": 100, "granted_per_s": 10.0},
-        {"operation": "SendMessageWithTemplate", "quota_per_s": None, "granted_per_s": None},
+        {
+            "operation": "SendMessageToGlobe",
+            "quota_per_s": None,
+            "quota_known": False,
+            "configured_per_s": 100,
+            "granted_per_s": 10.0,
+            "opens_in_s": 0.0,
+        },
+        {
+            "operation": "SendMessageWithTemplate",
+            "quota_per_s": None,
+            "quota_known": False,
+            "configured_per_s": None,
+            "granted_per_s": None,
+            "opens_in_s": 0.0,
+        },
     ]
+
+
+def test_the_quota_is_that_of_the_workers() -> None:
+    shared = {Operation.GLOBE: Shared(50, 1.5), Operation.TEMPLATE: Shared(0, 0.0)}
+    globe, template = told(Found(granted=GRANTED, shared=shared), SETTINGS)["quota"]
+
+    assert (globe["quota_per_s"], globe["quota_known"], globe["configured_per_s"]) == (50, True, 100)
+    assert (template["quota_per_s"], template["quota_known"], template["configured_per_s"]) == (None, True, None)
+    assert globe["opens_in_s"] == 1.5
+
+
+def test_letters_in_somebodys_hands_are_told() -> None:
+    queues = {"sms.dead.content": Depth(0, 1), "sms.dead.expired": Depth(3, 0), "sms.done": Depth(0, 2)}
+    status = told(Found(LANES, queues, GRANTED), SETTINGS)
+
+    assert status["looked_into"] == ["sms.dead.content"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import typer
 
 from worker.cli.context import Context
 from worker.cli.options import JsonOption
-from worker.cli.output import json_lines, say
+from worker.cli.output import json_lines
 from worker.cli.table import listing
 from worker.core.catalog import Catalog, catalog
 from worker.core.outcome import ErrorClass, Row, Table
@@ -16,7 +16,7 @@ from worker.errors import WorkerError
 
 def codes(
     context: typer.Context,
-    code: Annotated[str | None, typer.Argument(help="Only this code, as the provider writes it.")] = None,
+    code: Annotated[str | None, typer.Argument(help="Only this code, or the one with this SMPP code.")] = None,
     *,
     error_class: Annotated[
         ErrorClass | None, typer.Option("--class", metavar="CLASS", help=f"Only this class: {', '.join(ErrorClass)}.")
@@ -26,28 +26,34 @@ def codes(
 ) -> None:
     """List codes with their class, which decides what becomes of a request, and what to do about each.
 
-    A class that the configuration gives a code (catalog.classes) is shown in place of the catalogue's.
+    A class that the configuration gives a code (catalog.classes) is shown in place of the catalogue's. Leaves with 1
+    when there is no such code.
 
     For example:
 
         sms-worker codes FREQUENCY_LIMIT_DAY
+        sms-worker codes 33
         sms-worker codes --class account
     """
     known = catalog().overridden(Context.of(context).settings().catalog.classes)
     chosen = known if code is None else _of(code, known)
     rows = [_shown(row) for row in chosen if error_class in {None, row.error_class} and table in {None, row.table}]
+    if not rows:
+        raise WorkerError("the catalogue lists no such code")
     if as_json:
         json_lines(rows)
-    elif rows:
+    else:
         columns = ("code", "smpp_code", "class", "scope", "description", "remedy")
         listing("Codes", columns, rows, wide=("description", "remedy"), spare=("smpp_code", "scope"))
-    else:
-        say("There is no such code.")
 
 
 def _of(code: str, known: Catalog) -> Iterable[Row]:
-    """The rows of *code*, of which each table may have one, or the one whose pattern it fits."""
+    """The rows of *code*, of which each table may have one, or those of the SMPP code, or that whose pattern it fits.
+
+    Where nothing is written exactly so, upper and lower case are the same.
+    """
     rows = [row for row in known if row.code == code]
+    rows = rows or [row for row in known if code and code.lower() in {row.code.lower(), (row.smpp_code or "").lower()}]
     pattern = None if rows else known.find(code, Table)
     if not rows and pattern is None:
         raise WorkerError(f"the catalogue does not list {code}: an answer with it counts as unknown")

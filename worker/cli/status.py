@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -23,9 +23,12 @@ from worker.core.quota import Operation
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, LimiterUnavailable
 from worker.limiter.onlooker import Onlooker
-from worker.limiter.ring import rate_per_s
+from worker.limiter.ring import Shared, rate_per_s
 from worker.settings import Settings
 from worker.terms import quotas_of, topology_of
+
+#: A shorter pause is not worth a sentence.
+_SOON_S: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Found:
     granted: Mapping[Operation, float] | None = None
     holds: Sequence[Hold] = ()
     faults: list[str] = field(default_factory=list)
+    #: What workers share, which may be another quota than that of the configuration here.
+    shared: Mapping[Operation, Shared] = field(default_factory=dict)
 
     @property
     def is_held(self) -> bool:
@@ -49,8 +54,9 @@ def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
     """Show lanes with their estimated time, the rate of calls, retry-delay and dead-letter queues, and what is held.
 
     Asks RabbitMQ and Redis, changes nothing, needs no worker. Messages in the hands of workers are not counted. The
-    rate is that of the last seconds; the estimate assumes that it goes on and that nothing new comes. Leaves with 3
-    when one of them could not be asked.
+    quota is that of the workers, as the last granted call told it, beside that of the configuration here. The rate is
+    that of the last seconds; the estimate assumes that it goes on and that nothing new comes. Leaves with 3 when
+    RabbitMQ or Redis could not be asked.
 
     For example:
 
@@ -83,7 +89,9 @@ async def _look(settings: Settings) -> Found:
     try:
         async with Onlooker(settings.redis, settings.hold) as onlooker:
             found.holds = await onlooker.holds.list()
-            limited = [operation for operation, quota in quotas_of(settings).items() if quota.rate]
+            found.shared = {operation: await onlooker.shared(operation) for operation in Operation}
+            quotas = quotas_of(settings)
+            limited = [one for one in Operation if _first(found.shared[one].rate, quotas[one].rate)]
             found.granted = {operation: rate_per_s(*await onlooker.recent_slots(operation)) for operation in limited}
     except LimiterUnavailable as error:
         found.faults.append(str(error))
@@ -92,22 +100,40 @@ async def _look(settings: Settings) -> Found:
 
 def told(found: Found, settings: Settings) -> dict[str, Any]:
     """What `status` tells, as JSON has it."""
-    quotas, granted = quotas_of(settings), found.granted
+    granted, queues = found.granted, found.queues
     return {
         "lanes": _lanes(found, settings),
-        "quota": [
-            {
-                "operation": operation.value,
-                "quota_per_s": quotas[operation].rate or None,
-                "granted_per_s": None if granted is None else granted.get(operation),
-            }
-            for operation in Operation
-        ],
-        "queues": None if found.queues is None else {name: depth.messages for name, depth in found.queues.items()},
+        "quota": [_quota(found, settings, operation) for operation in Operation],
+        "queues": None if queues is None else {name: depth.messages for name, depth in queues.items()},
+        # Dead-letter queues of which somebody has letters in hand that are not counted.
+        "looked_into": None if queues is None else _looked_into(queues, settings),
         "account": "unknown" if found.granted is None else "held" if found.is_held else "not held",
         "holds": None if granted is None else rows_of(found.holds, settings),
         "faults": found.faults,
     }
+
+
+def _quota(found: Found, settings: Settings, operation: Operation) -> dict[str, Any]:
+    """One row: what the workers share, null without a limit or when it is not known, and what is configured here."""
+    shared = found.shared.get(operation, Shared(None, 0.0))
+    return {
+        "operation": operation.value,
+        "quota_per_s": shared.rate or None,
+        "quota_known": shared.rate is not None,
+        "configured_per_s": quotas_of(settings)[operation].rate or None,
+        "granted_per_s": None if found.granted is None else found.granted.get(operation),
+        "opens_in_s": shared.opens_in_s,
+    }
+
+
+def _looked_into(queues: Mapping[str, Depth], settings: Settings) -> list[str]:
+    topology = topology_of(settings)
+    return [name for name in map(topology.dead_queue, DEAD_CLASSES) if name in queues and queues[name].consumers]
+
+
+def _first(*numbers: int | None) -> int | None:
+    """The first that is known."""
+    return next((number for number in numbers if number is not None), None)
 
 
 def _lanes(found: Found, settings: Settings) -> list[dict[str, Any]] | None:
@@ -127,17 +153,35 @@ def _show(status: Mapping[str, Any]) -> None:
     if status["lanes"] is not None:
         rows = [row | {"eta": _eta(row)} for row in status["lanes"]]
         listing("Lanes", ("lane", "waiting", "workers", "eta"), rows)
-    rows = [row | {"quota_per_s": row["quota_per_s"] or "none"} for row in status["quota"]]
-    listing("Quota", ("operation", "quota_per_s", "granted_per_s"), rows)
+    _show_quota(status["quota"])
     if status["queues"] is not None:
         rows = [{"queue": name, "messages": depth} for name, depth in status["queues"].items() if depth]
         if rows:
             listing("Retry-delay, done and dead-letter queues", ("queue", "messages"), rows)
-        else:
+        elif not status["looked_into"]:
             say("Retry-delay, done and dead-letter queues are empty.")
+        for name in status["looked_into"]:
+            say(f"Somebody is looking into {name}: letters in their hands are not counted.")
     say(f"Account: {status['account']}")
     if status["holds"]:
         show_holds(status["holds"])
+
+
+def _show_quota(quota: Sequence[Mapping[str, Any]]) -> None:
+    rows = [dict(row) for row in quota]
+    for row in rows:
+        row["configured_here"] = row["configured_per_s"] or "none"
+        row["quota_per_s"] = (row["quota_per_s"] or "none") if row["quota_known"] else "unknown"
+    listing("Quota", ("operation", "quota_per_s", "configured_here", "granted_per_s"), rows)
+    for row, told in zip(rows, quota, strict=True):
+        if told["quota_known"] and told["quota_per_s"] != told["configured_per_s"]:
+            say(
+                f"Workers send {row['operation']} with a quota of {row['quota_per_s']}, the configuration here says "
+                f"{row['configured_here']}: is it theirs?"
+            )
+        if told["opens_in_s"] >= _SOON_S:
+            because = "Redis is new or restarted, or the provider asked for a pause"
+            say(f"No {row['operation']} for {in_words(told['opens_in_s'])} more: {because}.")
 
 
 def _eta(row: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from worker.limiter.batcher import Batcher
 from worker.limiter.connection import connect, no_greeting
 from worker.limiter.holds import Prober, RedisHolds
 from worker.limiter.keys import Keys
-from worker.limiter.ring import recent_slots
+from worker.limiter.ring import Shared, recent_slots, shared
 from worker.settings import HoldSettings, RedisSettings
 
 
@@ -40,3 +40,7 @@ class Onlooker:
     async def recent_slots(self, operation: Operation) -> tuple[list[int], int]:
         """The latest slots granted to all workers, oldest first, and the time; Redis' microseconds."""
         return await recent_slots(self._client, self._keys, operation)
+
+    async def shared(self, operation: Operation) -> Shared:
+        """What the workers share of the quota of *operation*."""
+        return await shared(self._client, self._keys, operation)

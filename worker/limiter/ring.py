@@ -1,7 +1,8 @@
-"""Reads the ring: which slots were granted lately, and how many a second."""
+"""Reads what workers share of a quota: its rate, which slots were granted lately, and how many a second."""
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from redis.asyncio import Redis
@@ -16,6 +17,27 @@ CELLS: Final = 4096
 _CELL: Final = 8
 #: A rate is the mean of this long, or of what the ring holds when that is less. Seconds.
 _RATE_OVER_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How the quota of an operation stands."""
+
+    #: Calls per second of the worker that was granted the latest slots, 0 without a limit; None when nobody told it.
+    rate: int | None
+    #: Until the next slot may be granted, when that is not now. Seconds.
+    opens_in_s: float
+
+
+async def shared(client: Redis, keys: Keys, operation: Operation) -> Shared:
+    """What the workers share; raises LimiterUnavailable when Redis cannot be reached or refuses."""
+    with translated():
+        async with client.pipeline(transaction=True) as pipeline:
+            pipeline.hmget(keys.rate(operation).decode(), ["rate", "hold"])
+            pipeline.time()
+            (rate, hold), (seconds, microseconds) = await pipeline.execute()
+    now = seconds * SECOND_US + microseconds
+    return Shared(None if rate is None else int(float(rate)), max(0.0, float(hold or 0) - now) / SECOND_US)
 
 
 async def recent_slots(client: Redis, keys: Keys, operation: Operation) -> tuple[list[int], int]:
