@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -10,9 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 def block() -> str:
     """The commands for the shell that knows a private RabbitMQ and Redis."""
-    return next(
-        each for each in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL) if "&\n" in each
-    )
+    blocks: list[str] = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return next(each for each in blocks if "&\n" in each)
 
 
 def test_the_block_works_as_pasted(amqp_url: str, redis_url: str, unused_tcp_port: int, tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_the_block_works_as_pasted(amqp_url: str, redis_url: str, unused_tcp_por
         "SMS_WORKER__BROKER__URL": amqp_url,
         "SMS_WORKER__REDIS__URL": redis_url,
         "SMS_WORKER__HTTP__PORT": "0",
-        "PATH": f"{ROOT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     ran = subprocess.run(
         ["bash", "-c", f"trap 'kill $(jobs -p); wait' EXIT\n{commands}"],

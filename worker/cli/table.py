@@ -63,17 +63,21 @@ def listing(
     """
     rows, width = list(rows), console.width
     shown = {column: _column(column, rows, is_wide=column in wide) for column in columns}
-    if width < _NARROW:
-        shown = {name: column for name, column in shown.items() if name not in spare}
+    every, fewer = list(shown.values()), [column for name, column in shown.items() if name not in spare]
     console.print(one_line(title), style="bold", markup=False)
-    widths = _widths(list(shown.values()), width)
-    if widths is None:
-        _stacked(list(shown.values()), len(rows))
-        return
+    for chosen in (fewer,) if width < _NARROW else (every, fewer):
+        widths = _widths(chosen, width)
+        if widths is not None:
+            _table(chosen, widths)
+            return
+    _stacked(fewer if width < _NARROW else every, len(rows))
+
+
+def _table(columns: Sequence[_Column], widths: Sequence[int]) -> None:
     table = Table(header_style="bold")
-    for column, granted in zip(shown.values(), widths, strict=True):
-        table.add_column(column.title, justify=column.side, overflow="fold", width=granted)
-    for row in zip(*(column.cells for column in shown.values()), strict=True):
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column.title, justify=column.side, overflow="fold", width=width)
+    for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(Text, row))
     console.print(table)
 
