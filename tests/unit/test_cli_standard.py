@@ -1,6 +1,7 @@
 """A standard output that is closed, full or read by nobody is one sentence and exit code 1, whatever the command."""
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -50,3 +51,26 @@ def test_a_connection_never_gets_the_number_of_a_closed_stream(redirected: str) 
 
     assert (code, told.count("\n")) == (3, 1)
     assert "RabbitMQ at 127.0.0.1:1" in told
+
+
+def test_a_worker_that_fails_ends_though_nobody_reads_why() -> None:
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    try:
+        while True:
+            os.write(into, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(into, True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = subprocess.run(
+            [sys.executable, "-m", "worker", "--set", f"http.port={port}", "run"],
+            stdout=into,
+            stderr=into,
+            check=False,
+            timeout=60,
+        )
+    os.close(into)
+    os.close(out)
+
+    assert ran.returncode == 1

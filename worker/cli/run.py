@@ -7,6 +7,7 @@ import typer
 from worker.app import run as run_worker
 from worker.cli import exit_codes
 from worker.cli.context import Context
+from worker.cli.standard import hurry
 from worker.core.lane import Lane
 from worker.errors import UsageError
 
@@ -28,6 +29,7 @@ def run(
 
         sms-worker --config config/worker.prod.toml run --lanes otp
     """
+    hurry()
     settings = Context.of(context).settings()
     if lanes is not None:
         chosen = settings.worker.model_copy(update={"lanes": _lanes(lanes)})

@@ -1,6 +1,7 @@
 """Standard output that may be closed, full or read by nobody: then a command says so once and leaves with 1."""
 
 import os
+import select
 import sys
 from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Any, Final
@@ -9,6 +10,8 @@ from worker.errors import WorkerError
 
 _STANDARD: Final = range(3)
 _CLOSED: Final = "it is closed"
+#: How long a worker that ends tries to say why. Seconds.
+_PATIENCE_S: Final = 1.0
 
 
 class OutputLostError(WorkerError):
@@ -28,6 +31,8 @@ class _Output(FileIO):
         self._fault = fault
         self._is_lost = not is_told and fault is not None
         self._is_told = is_told
+        #: How long a write is waited for; None is for ever. Seconds.
+        self.patience_s: float | None = None
 
     def fileno(self) -> int:
         """Its number, which none has when it is closed: who writes to it directly must fail too."""
@@ -39,13 +44,28 @@ class _Output(FileIO):
             return len(data)
         if self._fault is None:
             try:
-                return super().write(data)
+                if self.patience_s is None or self._has_room():
+                    return super().write(data)
+                self._fault = "nobody reads it"
             except OSError as error:
                 self._fault = error.strerror or str(error)
         self._is_lost = True
         if self._is_told:
             raise OutputLostError(f"standard output cannot be written: {self._fault}")
         return len(data)
+
+    def _has_room(self) -> bool:
+        """Whether what a sentence needs can be written in time; a pipe that says so takes at least 4 KiB."""
+        poll = select.poll()
+        poll.register(super().fileno(), select.POLLOUT)
+        return bool(poll.poll(round((self.patience_s or 0) * 1000)))
+
+
+def hurry() -> None:
+    """Let no reader of standard error hold the end of the process: for a worker, whose supervisor waits."""
+    raw = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
+    if isinstance(raw, _Output):
+        raw.patience_s = _PATIENCE_S
 
 
 def guard() -> None:
