@@ -1,6 +1,7 @@
 """A worker as the operator runs it: a process, its settings in the environment, its log on standard output."""
 
 import asyncio
+import os
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -39,8 +40,9 @@ class WorkerProcess:
         return first
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
-        self._process.send_signal(signal.SIGTERM)
+        """Send SIGTERM; past the library, which takes the exit code of a process that has just ended, and loses it."""
+        if self._process.returncode is None:
+            os.kill(self._process.pid, signal.SIGTERM)
 
     async def ended(self, timeout: float = _PATIENCE) -> int:  # noqa: ASYNC109 - a test's deadline
         """Wait for its end and return the exit code."""

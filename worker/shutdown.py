@@ -1,6 +1,6 @@
 """What ends the worker: a signal, or a part of it that failed. It drains either way: what is in hand is finished.
 
-asyncio delivers signals between two turns of the event loop, so a callback may touch everything. The first SIGTERM or
+A signal is heard between two turns of the event loop, so that what it starts may touch everything. The first SIGTERM or
 SIGINT asks to drain; a second one leaves at once, which is safe: what is not acknowledged is delivered again.
 """
 
@@ -86,15 +86,24 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
 
 @contextmanager
 def on_signals(shutdown: Shutdown) -> Iterator[None]:
-    """Let SIGTERM and SIGINT ask *shutdown* while the block runs."""
+    """Let SIGTERM and SIGINT ask *shutdown* while the block runs; from then on they change nothing any more.
+
+    A worker that has left owes its supervisor its exit code: a signal that comes while the interpreter ends would put
+    another one in its place. They are Python's handlers and not the event loop's, which lets go of its own first and
+    leaves the system's in their place for a moment. Whoever goes on after the block sets their own.
+    """
     loop = asyncio.get_running_loop()
+
+    def ask(*_: object) -> None:
+        loop.call_soon_threadsafe(shutdown.ask)
+
     for number in SIGNALS:
-        loop.add_signal_handler(number, shutdown.ask)
+        signal.signal(number, ask)
     try:
         yield
     finally:
         for number in SIGNALS:
-            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _only(error: Exception) -> Exception:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -88,6 +88,19 @@ async def test_a_worker_that_is_told_to_drain_loses_nothing_and_sends_nothing_tw
             shares = [len(worker.lines("delivery.settled")) for worker in (leaver, stayer)]
             assert min(shares) > 0
             assert leaver.lines("worker.stopped")[0]["in_hand"] == 0
+
+
+async def test_a_signal_after_the_goodbye_changes_no_exit_code(start: Start) -> None:
+    """A supervisor that sends SIGTERM again just then would read that the worker was killed."""
+    async with Sandbox() as sandbox, start(await sandbox.start()) as worker:
+        worker.terminate()
+        await worker.logged("worker.stopped")
+        ending = asyncio.create_task(worker.ended())
+        while not ending.done():
+            with suppress(ProcessLookupError):
+                worker.terminate()
+            await asyncio.sleep(0.001)
+        assert await ending == 0
 
 
 async def test_a_second_signal_leaves_at_once_and_the_next_worker_finishes(start: Start, amqp_url: str) -> None:

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
+import uvloop
 
 from tests.fakes import RecordingEvents
 from worker.errors import WorkerError
-from worker.shutdown import Parts, Shutdown, on_signals
+from worker.shutdown import SIGNALS, Parts, Shutdown, on_signals
 
 
 def make() -> tuple[Shutdown, Parts, RecordingEvents]:
@@ -45,15 +48,50 @@ def test_the_first_signal_drains_and_the_second_leaves_at_once() -> None:
     assert shutdown.failure is None
 
 
-async def test_sigterm_and_sigint_are_heard_while_the_block_runs() -> None:
-    shutdown, _, _ = make()
-    with on_signals(shutdown):
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(shutdown.drain.wait(), 5)
-        os.kill(os.getpid(), signal.SIGINT)
-        await asyncio.wait_for(shutdown.leave.wait(), 5)
+@pytest.fixture
+def _own_handlers() -> Iterator[None]:
+    """What a worker does to the signals of its process must not outlive the test."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_sigterm_and_sigint_are_heard_while_the_block_runs_and_change_nothing_afterwards(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    shutdown, _, _ = make()
+
+    async def work() -> None:
+        with on_signals(shutdown):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(shutdown.drain.wait(), 5)
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.wait_for(shutdown.leave.wait(), 5)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(work())
+        os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_signal_wakes_a_loop_that_has_nothing_to_do(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    shutdown, _, _ = make()
+    sending = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+
+    async def work() -> None:
+        with on_signals(shutdown):
+            sending.start()
+            await shutdown.drain.wait()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(work())
+    sending.join()
 
 
 def test_the_first_signal_after_a_failure_does_not_cut_the_drain_short() -> None:
