@@ -1,5 +1,6 @@
 """The publisher for other people's programs, against a real RabbitMQ."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -71,3 +72,49 @@ def test_an_address_and_a_namespace_that_are_none_are_told_together() -> None:
         Publisher("http://somebody:s3cret@127.0.0.1/", "No Namespace")
 
     assert "s3cret" not in str(refused.value)
+
+
+async def test_a_publisher_that_is_cancelled_while_it_connects_leaves_nothing_running(unused_tcp_port: int) -> None:
+    before = asyncio.all_tasks()
+    entering = asyncio.create_task(Publisher(f"amqp://127.0.0.1:{unused_tcp_port}/").__aenter__())
+    await asyncio.sleep(0.05)
+    entering.cancel()
+    await asyncio.wait([entering])
+
+    assert entering.cancelled()
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_publisher_in_another_thread_is_told_what_is_allowed_and_goes_on_where_it_belongs(
+    amqp_url: str,
+) -> None:
+    await declared(amqp_url)
+    async with Publisher(amqp_url) as publisher:
+        with pytest.raises(UsageError, match="belongs to the event loop and thread that entered it"):
+            await asyncio.to_thread(asyncio.run, publisher.publish(make_fields(Lane.OTP)))
+        with pytest.raises(UsageError, match="in use"):
+            await publisher.__aenter__()
+        await publisher.publish(make_fields(Lane.OTP))
+
+
+def test_a_publisher_may_be_entered_again_in_another_loop_and_not_be_kept_over_two(amqp_url: str) -> None:
+    asyncio.run(declared(amqp_url))
+    publisher = Publisher(amqp_url)
+
+    async def use() -> None:
+        async with publisher:
+            await publisher.publish(make_fields(Lane.OTP))
+
+    asyncio.run(use())
+    asyncio.run(use())
+    with pytest.raises(UsageError, match="not connected"):
+        asyncio.run(publisher.publish(make_fields(Lane.OTP)))
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(publisher.__aenter__())
+        for late in (publisher.publish(make_fields(Lane.OTP)), publisher.__aexit__()):
+            with pytest.raises(UsageError, match="belongs to the event loop"):
+                asyncio.run(late)
+        loop.run_until_complete(publisher.__aexit__())
+    finally:
+        loop.close()
