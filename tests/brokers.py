@@ -172,5 +172,11 @@ async def consuming(
         await intake.aclose()
 
 
-def settler_for(publisher: Any, events: RecordingEvents | None = None) -> BrokerSettler:
-    return BrokerSettler(publisher, TOPOLOGY, events or RecordingEvents(), pause=PAUSE, now=lambda: datetime.now(UTC))
+def settler_for(publisher: Any, events: RecordingEvents | None = None, *, impatient: bool = False) -> BrokerSettler:
+    """A settler; when it is *impatient* its pauses do not grow."""
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.01) if impatient else seconds)
+
+    told = events or RecordingEvents()
+    return BrokerSettler(publisher, TOPOLOGY, told, pause=PAUSE, now=lambda: datetime.now(UTC), sleep=sleep)

@@ -11,14 +11,15 @@ _CHUNK = 65_536
 class TcpProxy:
     """Forwards to the server of *url*; `url` is the address to give to the client instead."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, port: int = 0) -> None:
+        """Listen on *port*, or on a free one."""
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._pumps: set[asyncio.Task[None]] = set()
-        self._port = 0
+        self._port = port
         #: Connections that were accepted.
         self.accepted = 0
 

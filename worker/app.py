@@ -10,16 +10,17 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from worker import __version__
 from worker.braking import Braking, Standstill
-from worker.broker.connection import connected
+from worker.broker.connection import connected, tell_lost
 from worker.broker.consumer import Intake
 from worker.broker.declare import declare, verify
 from worker.broker.difference import Difference
 from worker.broker.publisher import Publisher
+from worker.broker.retry import until_it_works
 from worker.broker.settle import BrokerSettler
 from worker.core.holds import ACCOUNT, Hold
 from worker.core.lane import Lane
@@ -93,13 +94,15 @@ class App:
             self.braking, self.settler, events, terms, now=_now, dice=random.random, settled=self.braking.settled
         )
         prefetch = {lane: settings.lanes.of(lane).prefetch for lane in lanes}
-        self.intake = Intake(settings.broker, terms.topology, prefetch, pipeline.receive, events)
+        self.intake = Intake(settings.broker, terms.topology, prefetch, pipeline.receive, events, impatient=self._hurry)
         self.health = Health(settings.http, lambda: self.snapshot().conditions(), observed.metrics.exposition)
         observed.metrics.watch(self.snapshot)
         self._holds: Sequence[Hold] = ()
         #: None until Redis was asked for the first time.
         self._redis_answers: bool | None = None
         self._draining = False
+        #: The broker's ``consumer_timeout``, once it has closed a channel for that.
+        self._broker_timeout: timedelta | None = None
 
     def snapshot(self) -> Snapshot:
         """How the worker stands at this moment."""
@@ -109,6 +112,7 @@ class App:
             consuming=self.intake.is_consuming,
             publishing=self.publisher.is_connected,
             blocked=self.publisher.blocked,
+            telling=not self.settler.is_stuck,
             limiter=self._redis_answers is True,
             draining=self._draining,
             holds=self._holds,
@@ -118,6 +122,13 @@ class App:
 
     def _can_settle(self) -> bool:
         return self.publisher.is_connected and not self.publisher.blocked and not self.settler.is_stuck
+
+    def _hurry(self, timeout: timedelta) -> None:
+        """RabbitMQ closes a channel on which a delivery waits for *timeout*, and counts that against all on it."""
+        patience_s = self.dispatch.shorten_patience(timeout / 2).total_seconds()
+        if timeout != self._broker_timeout:
+            self._broker_timeout = timeout
+            self._events.emit("broker.impatient", timeout_s=timeout.total_seconds(), patience_s=patience_s)
 
     def _standstill(self) -> Standstill | None:
         if not self._redis_answers:
@@ -192,13 +203,18 @@ class App:
 
     async def _differences(self) -> list[Difference]:
         fit = declare if self.settings.broker.declare else verify
-        while True:
-            try:
-                async with connected(self.settings.broker, "operate") as connection:
-                    return await fit(connection, self.topology)
-            except BrokerUnavailable as error:
-                self._events.emit("broker.lost", role="operate", kind=type(error).__name__, error=error)
-            await asyncio.sleep(self.settings.broker.reconnect_pause.total_seconds())
+        pause_s = self.settings.broker.reconnect_pause.total_seconds()
+
+        async def compare() -> list[Difference]:
+            async with connected(self.settings.broker, "operate") as connection:
+                return await fit(connection, self.topology)
+
+        return await until_it_works(
+            compare,
+            on=(BrokerUnavailable,),
+            wait=lambda _: pause_s,
+            tell=lambda error: tell_lost(self._events, "operate", error),
+        )
 
     async def _watch(self) -> None:
         """Know how Redis and the account are."""

@@ -108,6 +108,11 @@ class Dispatch:
             return False
         return True
 
+    def shorten_patience(self, most: timedelta) -> timedelta:
+        """Give back what has waited for *most*, from now on; never longer than before. Returns what holds."""
+        self._patience_s = min(self._patience_s, most.total_seconds())
+        return timedelta(seconds=self._patience_s)
+
     def waiting(self) -> Mapping[Lane, int]:
         """How many requests wait for a slot, per lane."""
         return self._room.count()
@@ -246,7 +251,7 @@ class Dispatch:
 
     async def _sweep_forever(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await asyncio.sleep(min(_SWEEP_S, self._patience_s / 4))
             await self.sweep()
 
     async def sweep(self) -> None:

@@ -4,6 +4,7 @@ WorkerError
 ├── SettingsError          the configuration has faults; all of them are listed
 ├── BrokerUnavailable      RabbitMQ cannot be reached, or the connection broke
 │   └── PublishUnconfirmed the broker did not confirm: the message may or may not be there
+│       └── Unpublishable  it ended its channel, or could not be written: perhaps the message's own fault
 ├── Unroutable             the broker confirmed that no queue takes the message
 ├── TopologyMismatch       the broker has a queue that differs from the design in a way that can lose messages
 ├── LimiterUnavailable     Redis cannot be reached, or refuses: nothing may be sent
@@ -25,7 +26,14 @@ class BrokerUnavailable(WorkerError):  # noqa: N818 - it names a state
 
 
 class PublishUnconfirmed(BrokerUnavailable):
-    """The broker did not confirm a publish in time: the message may or may not be there."""
+    """The broker did not confirm a publish: the message may or may not be there."""
+
+
+class Unpublishable(PublishUnconfirmed):
+    """The broker closed the channel or the connection for a publish, or the message cannot be written.
+
+    Of several messages in flight on a channel any may be at fault; of one that had it for itself this is certain.
+    """
 
 
 class Unroutable(WorkerError):  # noqa: N818

@@ -2,17 +2,33 @@
 
 import asyncio
 import struct
+from datetime import timedelta
+from typing import Any
 
+import pytest
 from aiormq.abc import ChannelFrame
 from pamqp.commands import Basic
 
-from tests.brokers import PAUSE, TOPOLOGY, Recorder, consuming, declared, depth, filled, raw_channel, send_to
+from tests.brokers import (
+    PAUSE,
+    TOPOLOGY,
+    Recorder,
+    consuming,
+    declared,
+    depth,
+    filled,
+    raw_channel,
+    send_to,
+    settings_for,
+)
 from tests.fakes import RecordingEvents
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
+from worker.broker.consumer import Intake
 from worker.broker.delivery import BrokerDelivery
 from worker.core.lane import Lane
 from worker.core.request import MESSAGE_TYPE
+from worker.errors import BrokerUnavailable
 
 
 async def test_a_delivery_has_the_message_its_lane_and_its_count(amqp_url: str) -> None:
@@ -181,3 +197,53 @@ async def test_properties_that_cannot_be_read_do_not_end_the_connection(amqp_url
     assert [delivery.raw.type for delivery in receiver.got] == [None, "???", None]
     assert all(delivery.raw.timestamp is None for delivery in receiver.got)
     assert not events.named("broker.lost")
+
+
+@pytest.mark.parametrize("how", [KeyError("a bug"), asyncio.CancelledError()], ids=["raises", "is cancelled"])
+async def test_a_lane_that_ends_unexpectedly_is_told_loudly_and_consumed_again(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch, how: BaseException
+) -> None:
+    """It would have been silent: the worker looked alive, and took nothing of that lane any more."""
+    await declared(amqp_url)
+    receiver, events, left = Recorder(), RecordingEvents(), [how]
+    wanted = Intake._wanted
+
+    def fail_once(intake: Intake, lane: Lane) -> int:
+        if lane is Lane.NOTIFY and left:
+            raise left.pop()
+        return wanted(intake, lane)
+
+    monkeypatch.setattr(Intake, "_wanted", fail_once)
+    async with consuming(amqp_url, receiver, events) as intake:
+        await eventually(lambda: events.named("broker.lost") and intake.is_consuming)
+        for lane in Lane:
+            await send_to(amqp_url, lane, f"r-{lane.value}")
+        await eventually(lambda: {delivery.raw.lane for delivery in receiver.got} == set(Lane))
+
+    (failed,) = events.named("broker.failed")
+    assert failed["role"] == "consume"
+    assert "Intake._keep" in str(events.named("broker.lost")[0]["error"])
+
+
+async def test_what_the_broker_says_of_its_patience_is_passed_on(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[timedelta] = []
+    text = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 2000 ms. This"
+    left = [BrokerUnavailable("unknown delivery tag"), BrokerUnavailable(text)]
+    consume = Intake._consume
+
+    async def fail(intake: Intake, connection: Any, lane: Lane, queue: str) -> None:
+        if left:
+            raise left.pop()
+        await consume(intake, connection, lane, queue)
+
+    monkeypatch.setattr(Intake, "_consume", fail)
+    await declared(amqp_url)
+    intake = Intake(
+        settings_for(amqp_url), TOPOLOGY, {Lane.OTP: 1}, Recorder(), RecordingEvents(), impatient=heard.append
+    )
+    intake.start()
+    await eventually(lambda: intake.is_consuming)
+    await intake.aclose()
+    assert heard == [timedelta(seconds=2)]

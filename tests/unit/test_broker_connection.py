@@ -2,18 +2,20 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiormq.exceptions import AMQPConnectionError, ChannelInvalidStateError, ConnectionClosed
 
 from tests.fakes import RecordingEvents
 from worker.broker import connection
-from worker.broker.connection import place, translated
-from worker.errors import BrokerUnavailable
+from worker.broker.connection import first_of, place, tell_lost, together, translated
+from worker.errors import BrokerUnavailable, TopologyMismatch, Unroutable
 from worker.settings import BrokerSettings
 
 
@@ -50,9 +52,51 @@ async def test_a_cancellation_stays_one() -> None:
         await asking
 
 
-def test_a_bug_is_not_translated() -> None:
-    with pytest.raises(KeyError), translated("asking"):
-        raise KeyError
+@pytest.mark.parametrize(
+    "error",
+    [
+        StopAsyncIteration(),
+        StopIteration(),
+        Exception(),
+        KeyError("s3cret"),
+        struct.error("s3cret"),
+        ValueError("s3cret"),
+    ],
+)
+async def test_whatever_the_library_raises_means_that_the_connection_is_lost(error: Exception) -> None:
+    """Nobody can list what a library raises; two of these become RuntimeError in a generator."""
+
+    @asynccontextmanager
+    async def inside() -> AsyncIterator[None]:
+        with translated("asking"):
+            raise error
+        yield
+
+    with pytest.raises(BrokerUnavailable, match="asking: ") as raised:
+        async with inside():
+            pass
+    assert raised.value.__cause__ is error
+    assert "s3cret" not in str(raised.value)
+
+
+async def test_errors_of_our_own_and_the_end_of_the_program_pass() -> None:
+    for error in (TopologyMismatch("differs"), Unroutable("?"), KeyboardInterrupt(), SystemExit()):
+        with pytest.raises(type(error)), translated("asking"):
+            raise error
+
+
+def test_a_usual_loss_is_a_warning_and_an_unheard_of_one_is_reported_by_its_cause() -> None:
+    for cause in (ConnectionClosed(320, "x"), StopAsyncIteration(), OSError(), asyncio.CancelledError(), Exception()):
+        events = RecordingEvents()
+        error = BrokerUnavailable("?")
+        error.__cause__ = cause
+        tell_lost(events, "publish", error)
+        assert events.told == [("broker.lost", {"role": "publish", "kind": type(cause).__name__, "error": error})]
+
+    events, bug, error = RecordingEvents(), KeyError("a bug of ours"), BrokerUnavailable("?")
+    error.__cause__ = bug
+    tell_lost(events, "publish", error)
+    assert events.named("broker.failed") == [{"role": "publish", "kind": "KeyError", "error": bug}]
 
 
 def test_of_an_address_only_host_and_port_are_shown() -> None:
@@ -91,3 +135,66 @@ async def test_pauses_grow_only_between_sessions_that_were_shorter_than_the_paus
     await asyncio.wait([running])
 
     assert (pauses[-1] > 0.2) is grows, pauses
+
+
+class Transport:
+    """A connection of which only the end matters."""
+
+    def __init__(self) -> None:
+        self._closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def closing(self) -> "asyncio.Future[None]":
+        return self._closing if self._closing.done() else asyncio.ensure_future(asyncio.shield(self._closing))
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closing.done()
+
+    def close(self, error: Exception) -> None:
+        self._closing.set_exception(error)
+
+
+async def lives() -> None:
+    await asyncio.Event().wait()
+
+
+async def returns() -> None:
+    return
+
+
+async def fails() -> None:
+    raise KeyError
+
+
+async def is_cancelled_by_the_library() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("part", [returns, fails, is_cancelled_by_the_library])
+async def test_a_part_of_a_session_that_ends_by_itself_ends_the_session_and_is_named(
+    part: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    transport: Any = Transport()
+    async with asyncio.timeout(5):
+        with pytest.raises(BrokerUnavailable, match=part.__name__) as raised:
+            await together(transport, lives(), part())
+    events = RecordingEvents()
+    tell_lost(events, "consume", raised.value)
+    assert [name for name, _ in events.told] == ["broker.lost", "broker.failed"]
+    assert all(task is asyncio.current_task() or task.cancelling() for task in asyncio.all_tasks())
+
+
+async def test_a_session_ends_with_its_connection_and_says_why() -> None:
+    transport: Any = Transport()
+    session = asyncio.create_task(together(transport, lives(), lives()))
+    await asyncio.sleep(0)
+    transport.close(ConnectionClosed(320, "CONNECTION_FORCED"))
+    with pytest.raises(BrokerUnavailable, match="CONNECTION_FORCED"):
+        await asyncio.wait_for(session, 5)
+
+
+async def test_the_first_of_several_waits_is_enough_though_another_fails_later() -> None:
+    async with asyncio.timeout(5):
+        await first_of(returns(), lives())
+        await first_of(fails(), lives())

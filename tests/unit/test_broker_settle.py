@@ -14,13 +14,16 @@ from pamqp.commands import Basic
 from tests.fakes import FakeDelivery, RecordingEvents
 from tests.makers import NOW, make_raw
 from worker.broker.delivery import BrokerDelivery
-from worker.broker.settle import MOST_RETURNS, MOST_UNCONFIRMED, BrokerSettler
+from worker.broker.settle import MOST_RETURNS, MOST_ROUNDS, BrokerSettler
 from worker.core.envelope import Outgoing
 from worker.core.lane import Lane
+from worker.core.outcome import ErrorClass
+from worker.core.request import MESSAGE_TYPE
 from worker.core.topology import Route, Topology
-from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unroutable
+from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unpublishable, Unroutable, WorkerError
 
 TOPOLOGY = Topology()
+PAUSE = timedelta(seconds=1)
 MESSAGE = Outgoing(Route("sms.done", "otp"), b"{}", {}, None, None, "r-1")
 
 
@@ -67,6 +70,8 @@ class Bench:
     """Everything around a settler; *log* has the order of things."""
 
     answer: Callable[[], Exception | None] = lambda: None
+    #: What publishing alone answers, which depends on the message.
+    alone: Callable[[Outgoing], Exception | None] = lambda _: None
     log: list[str] = field(default_factory=list)
     published: list[Outgoing] = field(default_factory=list)
     events: RecordingEvents = field(default_factory=RecordingEvents)
@@ -74,12 +79,27 @@ class Bench:
     def __post_init__(self) -> None:
         self.connection = Connection(self.log)
         self.channel = Channel(self.connection)
-        self.settler = BrokerSettler(self, TOPOLOGY, self.events, pause=timedelta(milliseconds=1), now=lambda: NOW)
+        self.pauses: list[float] = []
+        self.settler = BrokerSettler(
+            self, TOPOLOGY, self.events, pause=PAUSE, now=lambda: NOW, dice=lambda: 1.0, sleep=self.sleep
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
 
     async def publish(self, message: Outgoing) -> None:
         self.log.append("publish")
         await asyncio.sleep(0)
         if (error := self.answer()) is not None:
+            raise error
+        self.log.append("confirmed")
+        self.published.append(message)
+
+    async def publish_alone(self, message: Outgoing) -> None:
+        self.log.append("publish alone")
+        await asyncio.sleep(0)
+        if (error := self.alone(message)) is not None:
             raise error
         self.log.append("confirmed")
         self.published.append(message)
@@ -101,7 +121,10 @@ async def test_what_was_not_confirmed_is_published_again_and_never_called_again(
     bench = Bench(lambda: answers.pop(0))
     await bench.settler.hand_over(bench.delivery(7), MESSAGE)
     assert bench.log == ["publish", "publish", "publish", "confirmed", "ack 7"]
-    assert [fields["kind"] for fields in bench.events.named("broker.unconfirmed")] == [type(error).__name__] * 2
+    event = "broker.unroutable" if isinstance(error, Unroutable) else "broker.unconfirmed"
+    told = [(name, fields["error"], fields["exchange"]) for name, fields in bench.events.told]
+    assert told == [(event, error, "sms.done")] * 2
+    assert not bench.settler.is_stuck
 
 
 @pytest.mark.parametrize("error", [PublishUnconfirmed("?"), BrokerUnavailable("?"), Unroutable("?")])
@@ -118,11 +141,65 @@ async def test_a_message_is_not_acked_when_its_delivery_is_gone_before_it_is_con
     assert bench.log == ["publish"]
 
 
-async def test_a_message_that_is_never_confirmed_does_not_end_the_publishing_channel_for_ever() -> None:
-    bench = Bench(lambda: PublishUnconfirmed("?"))
-    with pytest.raises(PublishUnconfirmed):
-        await bench.settler.hand_over(bench.delivery(7), MESSAGE)
-    assert bench.log == ["publish"] * MOST_UNCONFIRMED + ["requeue 7"]
+@pytest.mark.parametrize("error", [PublishUnconfirmed("?"), BrokerUnavailable("?"), Unroutable("?")])
+async def test_what_the_broker_does_not_take_for_its_own_reasons_is_never_given_up(error: WorkerError) -> None:
+    """A queue that is full or missing, an alarm, a broker that is away: waiting is no fault of the message."""
+    answers: list[Exception | None] = [*([error] * 50), None]
+    bench = Bench(lambda: answers.pop(0))
+    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    assert bench.log == ["publish"] * 51 + ["confirmed", "ack 7"]
+    assert bench.published == [MESSAGE]
+    assert bench.pauses[:6] == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+
+
+async def test_while_something_cannot_be_told_the_settler_is_stuck() -> None:
+    bench = Bench(lambda: Unroutable("?"))
+    settling = asyncio.create_task(bench.settler.hand_over(bench.delivery(7), MESSAGE))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert bench.settler.is_stuck
+    settling.cancel()
+    await asyncio.wait([settling])
+    assert not bench.settler.is_stuck
+
+
+async def test_a_message_that_ends_every_channel_is_put_to_rest_as_poison_with_nothing_of_its_publisher() -> None:
+    bench = Bench(lambda: Unpublishable("?"), lambda message: Unpublishable("?") if message is hostile else None)
+    delivery = bench.delivery(7, headers={"own": "x" * 200_000, "x-sms-attempts": 2}, content_type="application/json")
+    headers = {"own": "x" * 200_000, "x-sms-attempts": 2, "x-sms-code": "forged"}
+    hostile = Outgoing(TOPOLOGY.to_lane(Lane.OTP), delivery.raw.body, headers, MESSAGE_TYPE, "application/json", "r-1")
+    await bench.settler.hand_over(delivery, hostile)
+
+    assert bench.log == ["publish", *["publish alone"] * (MOST_ROUNDS + 1), "confirmed", "ack 7"]
+    (letter,) = bench.published
+    assert (letter.route, letter.body) == (TOPOLOGY.to_dead(ErrorClass.POISON), delivery.raw.body)
+    assert (letter.type, letter.content_type, letter.correlation_id) == (MESSAGE_TYPE, "application/json", "r-1")
+    assert letter.headers["x-sms-attempts"] == 2
+    assert letter.headers["x-sms-code"] == "local.unpublishable"
+    assert all(name.startswith("x-sms-") and len(str(value)) < 300 for name, value in letter.headers.items())
+    assert [fields["request_id"] for fields in bench.events.named("broker.unpublishable")] == ["r-1"]
+
+
+async def test_a_message_that_was_only_beside_the_one_at_fault_is_published() -> None:
+    bench = Bench(lambda: Unpublishable("?"))
+    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    assert bench.log == ["publish", "publish alone", "confirmed", "ack 7"]
+    assert bench.published == [MESSAGE]
+
+
+async def test_when_the_broker_closes_for_everything_no_message_is_at_fault() -> None:
+    """Its last form would be taken if it were the message."""
+    failures = [Unpublishable("?")] * 20
+    bench = Bench(lambda: Unpublishable("?"), lambda _: failures.pop() if failures else None)
+    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    assert bench.published == [MESSAGE]
+
+
+async def test_rounds_that_are_no_ones_fault_do_not_count_towards_poison() -> None:
+    errors: list[WorkerError] = [*[BrokerUnavailable("?")] * 20, *[Unpublishable("?")] * (MOST_ROUNDS - 1)]
+    bench = Bench(lambda: Unpublishable("?"), lambda _: errors.pop() if errors else None)
+    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    assert bench.published == [MESSAGE]
 
 
 async def test_a_cancelled_hand_over_settles_nothing() -> None:
@@ -166,6 +243,13 @@ async def test_giving_back_never_raises_when_even_publishing_fails() -> None:
     bench = Bench(lambda: BrokerUnavailable("?"))
     await bench.settler.give_back(bench.delivery(7, deliveries=MOST_RETURNS))
     assert bench.log == ["publish", "requeue 7"]
+
+
+async def test_giving_back_what_cannot_be_published_anew_puts_it_to_rest_and_does_not_repeat_it_for_ever() -> None:
+    bench = Bench(lambda: Unpublishable("?"), lambda out: Unpublishable("?") if "own" in out.headers else None)
+    await bench.settler.give_back(bench.delivery(7, deliveries=MOST_RETURNS, headers={"own": "x" * 200_000}))
+    assert bench.log[-2:] == ["confirmed", "ack 7"]
+    assert [letter.route for letter in bench.published] == [TOPOLOGY.to_dead(ErrorClass.POISON)]
 
 
 @pytest.mark.parametrize("how", ["closed", "closed by the broker"])

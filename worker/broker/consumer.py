@@ -12,18 +12,22 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import AbstractConnection as Transport
 from aiormq.channel import Channel
 
+from worker.broker.ack_timeout import ack_timeout
 from worker.broker.connection import (
-    LOST,
     Role,
     first_of,
     forever,
     open_channel,
+    tell_lost,
+    together,
     translated,
     transport_of,
     until_closed,
@@ -56,14 +60,19 @@ class Intake:
         events: Events,
         *,
         dice: Callable[[], float] = random.random,
+        impatient: Callable[[timedelta], None] | None = None,
     ) -> None:
-        """Consume the lanes of *prefetch*, each with so many unsettled deliveries at the most."""
+        """Consume the lanes of *prefetch*, each with so many unsettled deliveries at the most.
+
+        *impatient* hears the broker's ``consumer_timeout`` when that closed a channel: no delivery may wait so long.
+        """
         self._settings = settings
         self._topology = topology
         self._prefetch = prefetch
         self._receiver = receiver
         self._events = events
         self._dice = dice
+        self._impatient = impatient
         #: Deliveries of each lane that may be in hand; None leaves it to the prefetch.
         self._most: int | None = None
         #: Set, and replaced, when that changes.
@@ -140,34 +149,35 @@ class Intake:
         if self._settings.declare:
             await declare(connection, self._topology)
         transport = transport_of(connection)
-        lanes = [
-            asyncio.create_task(self._keep(connection, lane), name=f"broker consume {lane.value}")
-            for lane in self._prefetch
-        ]
         try:
-            await until_closed(transport)
-            raise BrokerUnavailable(why_closed(transport))
+            await together(transport, *(self._keep(connection, transport, lane) for lane in self._prefetch))
         finally:
             self._ready.clear()
             self._consumers.clear()
-            for lane in lanes:
-                lane.cancel()
 
-    async def _keep(self, connection: AbstractConnection, lane: Lane) -> None:
-        """Consume *lane* on one channel after the other, as long as *connection* lives."""
-        queue, transport = self._topology.lane_queue(lane), transport_of(connection)
+    async def _keep(self, connection: AbstractConnection, transport: Transport, lane: Lane) -> None:
+        """Consume *lane* on one channel after the other, as long as the connection lives."""
+        queue = self._topology.lane_queue(lane)
         while not self._stopped.is_set():
             try:
                 await self._consume(connection, lane, queue)
             except WorkerError as error:
                 if transport.is_closed:
                     return  # told once, by the session
-                self._events.emit("broker.lost", role=_ROLE, kind=type(error).__name__, error=error)
+                tell_lost(self._events, _ROLE, error)
+                self._heed(str(error))
             finally:
                 self._ready.discard(lane)
                 self._consumers.pop(lane, None)
             await asyncio.sleep(self._settings.reconnect_pause.total_seconds())
             await self._restore_queue(connection)
+        await until_closed(transport)  # for the other lanes; this one lost its channel while the worker leaves
+
+    def _heed(self, reason: str) -> None:
+        """Note when RabbitMQ closed a channel because a delivery waited too long to be settled."""
+        timeout = ack_timeout(reason)
+        if timeout is not None and self._impatient is not None:
+            self._impatient(timeout)
 
     async def _restore_queue(self, connection: AbstractConnection) -> None:
         """Somebody may have deleted the queue; when it cannot be restored, consuming says why."""
@@ -185,10 +195,10 @@ class Intake:
             self._ready.add(lane)
             await first_of(cancelled.wait(), until_closed(channel), turned.wait())
             if channel.is_closed:
-                raise BrokerUnavailable(why_closed(channel))
+                raise why_closed(channel)
             if cancelled.is_set():
                 with translated(f"leaving {queue}"):
-                    await channel.close()
+                    await channel.close(timeout=_CANCEL_S)
                 raise BrokerUnavailable(f"RabbitMQ cancelled the consumer of {queue}: the queue was deleted")
 
     async def _open(self, channel: Channel, lane: Lane, queue: str) -> None:
@@ -229,7 +239,7 @@ class Intake:
     async def _cancel(self, lane: Lane) -> None:
         channel, tag = self._consumers.pop(lane, (None, ""))
         if channel is not None:
-            with suppress(*LOST):
+            with suppress(BrokerUnavailable), translated("cancelling a consumer"):
                 await channel.basic_cancel(tag, timeout=_CANCEL_S)
 
     def _take(self, delivery: BrokerDelivery) -> None:

@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
-from worker.broker.connection import open_channel, translated
+from worker.broker.connection import ANSWER_S, open_channel, translated
 from worker.broker.difference import Difference
 from worker.core.topology import Binding, Exchange, Queue, Topology
 from worker.errors import TopologyMismatch
@@ -86,17 +86,19 @@ async def _told(channel: AbstractChannel, entity: Entity, topology: Topology) ->
 
 async def _declare(channel: AbstractChannel, entity: Entity, *, passive: bool = False) -> None:
     arguments = dict(entity.arguments)
-    if isinstance(entity, Queue):
-        await channel.queue_declare(entity.name, durable=True, passive=passive, arguments=arguments)
-    else:
-        await channel.exchange_declare(
-            entity.name, exchange_type=entity.kind, durable=True, passive=passive, arguments=arguments
-        )
+    async with asyncio.timeout(ANSWER_S):
+        if isinstance(entity, Queue):
+            await channel.queue_declare(entity.name, durable=True, passive=passive, arguments=arguments)
+        else:
+            await channel.exchange_declare(
+                entity.name, exchange_type=entity.kind, durable=True, passive=passive, arguments=arguments
+            )
 
 
 async def _bind(channel: AbstractChannel, binding: Binding) -> None:
     bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
-    await bind(binding.destination, binding.source, binding.key)
+    async with asyncio.timeout(ANSWER_S):
+        await bind(binding.destination, binding.source, binding.key)
 
 
 async def _side_by_side(
@@ -111,7 +113,8 @@ async def _side_by_side(
             for number in range(_CHANNELS):
                 walkers.create_task(_walk(connection, waiting, act, found), name=f"declare {number}")
     except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None  # one connection, one cause: the others say the same
+        first = failures.exceptions[0]  # one connection, one cause: the others say the same
+        raise first from first.__cause__
     return found
 
 

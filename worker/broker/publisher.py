@@ -7,21 +7,32 @@ publishes, and acknowledgements on it would wait too.
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, NoReturn, Self
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractConnection as Transport
 from aiormq.channel import Channel
-from aiormq.exceptions import DeliveryError, PublishError
+from aiormq.exceptions import (
+    ChannelPreconditionFailed,
+    ConnectionCommandInvalid,
+    ConnectionFrameError,
+    ConnectionInternalError,
+    ConnectionNotImplemented,
+    ConnectionSyntaxError,
+    ConnectionUnexpectedFrame,
+    DeliveryError,
+    PublishError,
+)
 
 from worker.broker.connection import (
-    LOST,
+    USUAL,
     Role,
     forever,
-    is_cancelled,
     open_channel,
-    sentence,
+    together,
+    translated,
     transport_of,
     until_closed,
     why_closed,
@@ -30,13 +41,26 @@ from worker.broker.declare import declare
 from worker.broker.message import properties_of
 from worker.core.envelope import Outgoing
 from worker.core.topology import Topology
-from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unroutable
+from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unpublishable, Unroutable
 from worker.ports import Events
 from worker.settings import BrokerSettings
 
 _ROLE: Final[Role] = "publish"
 #: How often the connection is asked whether an alarm blocks it: the library tells of it in its log only. Seconds.
 _LOOK_S: Final = 0.25
+#: A channel of one message is closed within this time, or left alone. Seconds.
+_CLOSE_S: Final = 3.0
+#: Why the broker closes a channel or a connection for what is in a message; never for its rights, a missing exchange,
+#: a full queue or its own troubles (403, 404, 320 …).
+_ITS_OWN_FAULT: Final = (
+    ChannelPreconditionFailed,  # 406, larger than the broker takes
+    ConnectionFrameError,  # 501, headers that do not fit into a frame
+    ConnectionSyntaxError,  # 502
+    ConnectionCommandInvalid,  # 503
+    ConnectionUnexpectedFrame,  # 505
+    ConnectionNotImplemented,  # 540
+    ConnectionInternalError,  # 541, a value that the broker itself fails on
+)
 
 
 class Publisher:
@@ -51,7 +75,12 @@ class Publisher:
         self._events = events
         self._dice = dice
         self._timeout_s = settings.publish_timeout.total_seconds()
+        self._connection: AbstractConnection | None = None
         self._channel: Channel | None = None
+        #: Held by the one message that has a channel for itself.
+        self._alone = asyncio.Lock()
+        #: Set when no queue took a message: something of the topology is missing.
+        self._missing = asyncio.Event()
         self._connected = asyncio.Event()
         self._blocked = False
         self._task: asyncio.Task[NoReturn] | None = None
@@ -109,27 +138,46 @@ class Publisher:
             PublishUnconfirmed: it was sent, and no confirm came: it may or may not be there.
             BrokerUnavailable: it was not sent: not connected, or blocked by an alarm.
         """
-        channel, route = self._usable(), message.route
+        await self._publish(self._usable(), message)
+
+    async def publish_alone(self, message: Outgoing) -> None:
+        """Publish *message* on a channel of its own, after others that want the same.
+
+        Raises:
+            Unpublishable: the message itself is at fault, for nothing else was on its channel.
+            BrokerUnavailable, PublishUnconfirmed, Unroutable: as `publish` does.
+        """
+        async with self._alone:
+            self._usable()
+            if self._connection is None:
+                raise BrokerUnavailable("RabbitMQ is not connected")
+            channel = await open_channel(self._connection, confirms=True)
+            try:
+                await self._publish(channel, message)
+            finally:
+                with suppress(BrokerUnavailable), translated("closing"):
+                    await channel.close(timeout=_CLOSE_S)
+
+    async def _publish(self, channel: Channel, message: Outgoing) -> None:
+        route = message.route
         try:
-            await channel.basic_publish(
-                message.body,
-                exchange=route.exchange,
-                routing_key=route.key,
-                properties=properties_of(message, datetime.now(UTC)),
-                mandatory=True,
-                timeout=self._timeout_s,
-                wait=False,  # the confirm says more than an empty socket buffer, and a wait for each costs CPU
-            )
-        except PublishError:
-            raise Unroutable(f"no queue takes what exchange {route.exchange} gets with key {route.key}") from None
-        except DeliveryError:
-            raise PublishUnconfirmed("RabbitMQ refused the message: a queue is full or has no majority") from None
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            raise PublishUnconfirmed("the connection broke before the confirm") from None
-        except LOST as error:
-            raise PublishUnconfirmed(f"no confirm: {sentence(error)}") from error
+            with translated("no confirm"):
+                await channel.basic_publish(
+                    message.body,
+                    exchange=route.exchange,
+                    routing_key=route.key,
+                    properties=properties_of(message, datetime.now(UTC)),
+                    mandatory=True,
+                    timeout=self._timeout_s,
+                    wait=False,  # the confirm says more than an empty socket buffer, and a wait for each costs CPU
+                )
+        except BrokerUnavailable as failure:
+            error = _told(failure, channel, message)
+        else:
+            return
+        if isinstance(error, Unroutable):
+            self._missing.set()
+        raise error from error.__cause__
 
     def _usable(self) -> Channel:
         if self._blocked:
@@ -142,16 +190,24 @@ class Publisher:
         if self._settings.declare:
             await declare(connection, self._topology)
         transport, channel = transport_of(connection), await open_channel(connection, confirms=True)
-        watch = asyncio.create_task(self._watch_alarm(transport), name="broker alarm")
-        self._channel = channel
+        self._connection, self._channel = connection, channel
         self._connected.set()
         try:
-            await until_closed(transport, channel)
-            raise BrokerUnavailable(why_closed(channel, transport))
+            await together(
+                transport, _until_lost(channel, transport), self._watch_alarm(transport), self._keep_whole(connection)
+            )
         finally:
-            self._channel, self._blocked = None, False
+            self._connection, self._channel, self._blocked = None, None, False
             self._connected.clear()
-            watch.cancel()
+
+    async def _keep_whole(self, connection: AbstractConnection) -> None:
+        """Declare the topology again when something of it was missing; at most once in a pause."""
+        while True:
+            await self._missing.wait()
+            self._missing.clear()
+            if self._settings.declare:
+                await declare(connection, self._topology)
+            await asyncio.sleep(self._settings.reconnect_pause.total_seconds())
 
     async def _watch_alarm(self, transport: Transport) -> None:
         """Note when the connection is blocked, so that nothing more is written into it."""
@@ -167,3 +223,23 @@ class Publisher:
                 await transport.ready()
                 self._blocked = False
                 self._events.emit("broker.unblocked", role=_ROLE, duration_s=loop.time() - since)
+
+
+async def _until_lost(channel: Channel, transport: Transport) -> NoReturn:
+    await until_closed(channel)
+    raise why_closed(channel, transport)
+
+
+def _told(failure: BrokerUnavailable, channel: Channel, message: Outgoing) -> BrokerUnavailable | Unroutable:
+    """What a failed publish means."""
+    cause, route = failure.__cause__, message.route
+    match cause:
+        case PublishError():
+            return Unroutable(f"no queue takes what exchange {route.exchange} gets with key {route.key}")
+        case DeliveryError():
+            return PublishUnconfirmed("RabbitMQ refused the message: a queue is full or has no majority")
+    is_unwritable = not (isinstance(cause, USUAL) or type(cause) is Exception or channel.is_closed)
+    kind = Unpublishable if is_unwritable or isinstance(cause, _ITS_OWN_FAULT) else PublishUnconfirmed
+    error = kind(str(failure))
+    error.__cause__ = cause
+    return error

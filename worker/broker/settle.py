@@ -6,18 +6,23 @@ that is still in hand.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from aiormq.abc import AbstractChannel, ChannelFrame
 from pamqp.commands import Basic
 
-from worker.broker.connection import LOST, first_of, is_cancelled, until_closed
+from worker.broker.connection import first_of, translated, until_closed
 from worker.broker.delivery import BrokerDelivery
+from worker.broker.retry import growing, until_it_works
+from worker.core.catalog import catalog
 from worker.core.envelope import Outgoing, returned
+from worker.core.rest import at_rest
 from worker.core.topology import DELIVERY_LIMIT, Topology
-from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unroutable, WorkerError
+from worker.errors import BrokerUnavailable, Unpublishable, Unroutable, WorkerError
 from worker.ports import Delivery, Events
 
 #: Acknowledgements wait this long for others. Seconds; what it costs is that many more deliveries that come again
@@ -26,9 +31,10 @@ _GATHER_S: Final = 0.002
 #: From so many deliveries on, giving back means publishing anew: the broker counts each return towards its limit, and
 #: a request that is only given back politely must never die as poison.
 MOST_RETURNS: Final = DELIVERY_LIMIT // 2
-#: A message that ends the publishing channel each time must not do so for ever: after so many publishes without a
-#: confirm its delivery is returned, and the broker's delivery limit makes it poison in the end.
-MOST_UNCONFIRMED: Final = 3
+#: A message that ends its channel must not do so for ever. So many times it does with the channel for itself, so that
+#: nothing else can be at fault; then it is put to rest. Not left to the broker's delivery limit: RabbitMQ 4.3 does not
+#: count what is returned.
+MOST_ROUNDS: Final = 3
 
 
 class Publishes(Protocol):
@@ -36,6 +42,9 @@ class Publishes(Protocol):
 
     async def publish(self, message: Outgoing) -> None:
         """Publish and wait for the confirm; raises BrokerUnavailable or Unroutable."""
+
+    async def publish_alone(self, message: Outgoing) -> None:
+        """The same with nothing beside it, so that an Unpublishable is about *message* itself."""
 
 
 class Answers:
@@ -92,12 +101,18 @@ class BrokerSettler:
         *,
         pause: timedelta,
         now: Callable[[], datetime],
+        dice: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """After a failed publish *pause* passes before it is tried again, or it would spin."""
+        """After a failed publish a pause passes before it is tried again, or it would spin; it grows from *pause* on.
+
+        *dice* gives numbers in [0, 1) and spreads the tries.
+        """
         self._publisher = publisher
         self._topology = topology
         self._events = events
-        self._pause_s = pause.total_seconds()
+        self._pause = growing(pause, dice)
+        self._sleep = sleep
         self._now = now
         self._answers = Answers()
         self._stuck = 0
@@ -112,39 +127,61 @@ class BrokerSettler:
 
         A failed publish is tried again here, as long as the delivery can still be acknowledged: what *message* says
         has happened and may have been paid for, and whoever had the delivery again would make it happen again. What
-        cannot be published holds its place in the prefetch, so that no more is taken than can be settled.
+        cannot be published holds its place in the prefetch, so that no more is taken than can be settled. That a queue
+        is missing or full, or that the broker takes nothing, is never the message's fault; one that ends every channel
+        that it has for itself is put to rest as poison.
 
         Raises:
-            BrokerUnavailable, Unroutable: *delivery* can no longer be acknowledged, it comes again; or RabbitMQ took
-                *message* too often without a confirm, and *delivery* was returned to its queue.
+            BrokerUnavailable, Unroutable: *delivery* can no longer be acknowledged, it comes again.
         """
         own = _own(delivery)
         try:
             await self._publisher.publish(message)
         except (BrokerUnavailable, Unroutable) as error:
-            self._stuck += 1
-            try:
-                await self._insist(own, message, error)
-            finally:
-                self._stuck -= 1
+            await self._insist(own, message, error)
         await self._answers.let_go(own.channel, own.tag)
 
     async def _insist(self, own: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
-        """Publish until it is confirmed or *own* is lost; raises *error*, or the last one, when it is."""
-        unconfirmed = 0
-        while True:
-            self._tell(own, message, error)
-            unconfirmed += isinstance(error, PublishUnconfirmed)
-            await asyncio.sleep(self._pause_s)
-            if not _is_open(own.channel) or unconfirmed >= MOST_UNCONFIRMED:
-                await self._answers.requeue(own.channel, own.tag)
-                raise error
-            try:
-                await self._publisher.publish(message)
-            except (BrokerUnavailable, Unroutable) as again:
-                error = again
+        """Publish *message*, which failed with *error*, or its last form, until that is confirmed or *own* is lost.
+
+        Raises:
+            BrokerUnavailable, Unroutable: the last error, when *own* is lost.
+        """
+        suspicion, failed = _Suspicion(), [error]
+
+        async def publish() -> None:
+            if failed:
+                raise failed.pop()
+            if suspicion.rounds >= MOST_ROUNDS:
+                await self._rest(own, message, suspicion)
+            elif suspicion.is_suspect:
+                await self._publisher.publish_alone(message)
             else:
-                return
+                await self._publisher.publish(message)
+
+        def tell(error: WorkerError) -> None:
+            suspicion.note(error)
+            self._tell(own, message, error)
+
+        self._stuck += 1
+        try:
+            await until_it_works(
+                publish,
+                on=(BrokerUnavailable, Unroutable),
+                wait=self._pause,
+                tell=tell,
+                enough=lambda _: not _is_open(own.channel),
+                sleep=self._sleep,
+            )
+        finally:
+            self._stuck -= 1
+
+    async def _rest(self, own: BrokerDelivery, message: Outgoing, suspicion: "_Suspicion") -> None:
+        """Publish the last form of the message, which shows too that the broker takes others; else doubt again."""
+        suspicion.rounds = 0  # when even this is not taken, it was not the message
+        await self._publisher.publish_alone(at_rest(own.raw, message, catalog(), self._topology, self._now()))
+        fields = {"lane": own.raw.lane.value, "request_id": message.correlation_id}
+        self._events.emit("broker.unpublishable", exchange=message.route.exchange, **fields)
 
     async def give_back(self, delivery: Delivery) -> None:
         """Return *delivery* to its queue as it came; never raises on a connection that is gone."""
@@ -155,16 +192,40 @@ class BrokerSettler:
         message = returned(own.raw, self._topology, self._now())
         try:
             await self._publisher.publish(message)
+        except Unpublishable as error:
+            self._tell(own, message, error)
+            with suppress(BrokerUnavailable, Unroutable):
+                await self.hand_over(delivery, message)
         except (BrokerUnavailable, Unroutable) as error:
             self._tell(own, message, error)
-            await asyncio.sleep(self._pause_s)
+            await self._sleep(self._pause(1))
             await self._answers.requeue(own.channel, own.tag)
         else:
             await self._answers.let_go(own.channel, own.tag)
 
     def _tell(self, delivery: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
-        fields = {"lane": delivery.raw.lane.value, "request_id": message.correlation_id}
-        self._events.emit("broker.unconfirmed", kind=type(error).__name__, error=error, **fields)
+        fields = {"lane": delivery.raw.lane.value, "request_id": message.correlation_id, "error": error}
+        exchange, key = message.route.exchange, message.route.key
+        if isinstance(error, Unroutable):
+            self._events.emit("broker.unroutable", exchange=exchange, key=key, **fields)
+        else:
+            self._events.emit("broker.unconfirmed", kind=type(error).__name__, exchange=exchange, **fields)
+
+
+class _Suspicion:
+    """How sure it is that a message itself is at fault when it cannot be published."""
+
+    def __init__(self) -> None:
+        #: It was on a channel that ended; others were, too.
+        self.is_suspect = False
+        #: Times that it ended a channel that it had for itself.
+        self.rounds = 0
+
+    def note(self, error: WorkerError) -> None:
+        """Hear why a publish failed."""
+        if isinstance(error, Unpublishable):
+            self.rounds += self.is_suspect
+            self.is_suspect = True
 
 
 def _own(delivery: Delivery) -> BrokerDelivery:
@@ -186,14 +247,9 @@ async def _write_drained(channel: AbstractChannel, answers: Sequence[Basic.Ack |
     """Write *answers* at once; returns when they have left, or when the channel is closed."""
     drained = channel.create_future()
     frames = ChannelFrame.marshall(channel.number, answers, drained)
-    try:
+    with suppress(BrokerUnavailable), translated("acknowledging"):  # a lost channel: the broker delivers again
         if channel.connection.write_queue.full():
             await first_of(channel.connection.write_queue.put(frames), until_closed(channel))
         else:
             channel.connection.write_queue.put_nowait(frames)
         await drained
-    except asyncio.CancelledError:
-        if is_cancelled():
-            raise  # else the connection was cut: the broker delivers again
-    except LOST:
-        return

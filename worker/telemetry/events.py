@@ -36,10 +36,41 @@ _TABLE: Final = (
     _event("broker.unblocked", _INFO, "RabbitMQ takes publishes again.", "role", "duration_s"),
     _event("broker.differs", _WARNING, "The topology differs in a way that loses nothing.", "difference"),
     _event(
+        "broker.failed",
+        _ERROR,
+        "A connection to RabbitMQ ended by an error that none should end by; it is made anew.",
+        *("role", "kind", "error"),
+        reported=True,
+    ),
+    _event(
+        "broker.impatient",
+        _ERROR,
+        "RabbitMQ closed a channel because a delivery waited longer than its consumer_timeout: requests wait shorter "
+        "in this worker from now on. Set consumer_timeout to at least twice worker.patience.",
+        *("timeout_s", "patience_s"),
+        reported=True,
+    ),
+    _event(
         "broker.unconfirmed",
         _WARNING,
-        "RabbitMQ did not take a publish (kind says why): it is tried again while the delivery can be settled.",
-        *("lane", "request_id", "kind", "duration_s", "error"),
+        "A publish was not confirmed; its delivery is not acknowledged, and it is published again while that is open.",
+        *("lane", "request_id", "kind", "exchange", "error"),
+    ),
+    _event(
+        "broker.unroutable",
+        _ERROR,
+        "RabbitMQ has no queue for what was published: a queue or a binding is missing. Where the worker may declare, "
+        "it does so again; else run: sms-worker topology declare.",
+        *("lane", "request_id", "exchange", "key", "error"),
+        reported=True,
+    ),
+    _event(
+        "broker.unpublishable",
+        _ERROR,
+        "RabbitMQ closed the channel for a message each time: it is put to rest as poison, without the publisher's "
+        "headers.",
+        *("lane", "request_id", "exchange"),
+        reported=True,
     ),
     # -- how much is let in
     _event(

@@ -33,6 +33,7 @@ class Feed:
             "hold.set": lambda given: self._count("sms_holds_total", given.get("scope"), given.get("code")),
             "hold.probe": lambda given: self._count("sms_hold_probes_total", given.get("scope")),
             "broker.unconfirmed": lambda _: self._count("sms_unconfirmed_total"),
+            "broker.unroutable": lambda _: self._count("sms_unconfirmed_total"),
             "broker.lost": lambda given: self._count("sms_broker_lost_total", given.get("role")),
             "limiter.unavailable": lambda _: self._count("sms_limiter_lost_total"),
             "limiter.emptied": lambda _: self._count("sms_limiter_epochs_total"),

@@ -24,6 +24,8 @@ class Snapshot:
     publishing: bool = False
     #: The broker refuses publishes because of an alarm.
     blocked: bool = False
+    #: What was called for can be told: no publish waits for its confirm for longer than one try.
+    telling: bool = True
     #: Redis answers.
     limiter: bool = False
     draining: bool = False
@@ -48,6 +50,7 @@ class Snapshot:
             "broker_consuming": self.consuming,
             "broker_publishing": self.publishing,
             "broker_not_blocked": not self.blocked,
+            "outcomes_told": self.telling,
             "limiter_available": self.limiter,
             "not_draining": not self.draining,
             "not_braked": self.braked is None,

@@ -54,7 +54,7 @@ METRICS: Final = (
     Metric("sms_holds_total", _COUNTER, ("scope", "code"), "Holds that answers of the provider began."),
     Metric("sms_hold_probes_total", _COUNTER, ("scope",), "Calls that tested whether a hold can be lifted."),
     Metric("sms_credentials_failed_total", _COUNTER, (), "Times that no credentials could be had."),
-    Metric("sms_unconfirmed_total", _COUNTER, (), "Publishes that the broker did not confirm in time."),
+    Metric("sms_unconfirmed_total", _COUNTER, (), "Publishes that the broker did not confirm, or had no queue for."),
     Metric("sms_broker_lost_total", _COUNTER, ("role",), "Broken connections to RabbitMQ."),
     Metric("sms_limiter_lost_total", _COUNTER, (), "Times that Redis could no longer be used."),
     Metric("sms_limiter_epochs_total", _COUNTER, (), "Times that Redis was emptied, restarted or set back."),
