@@ -33,6 +33,8 @@ _LEAD_S: Final = 0.02
 _LIMITER_PAUSE_S: Final = 0.5
 #: How often the waiting requests are looked through for those whose time is over.
 _SWEEP_S: Final = 1.0
+#: And with a patience that is very short.
+_SHORTEST_SWEEP_S: Final = 0.1
 #: A held pump asks again at least this often: somebody else may have lifted the hold.
 _HELD_LOOK_S: Final = 2.0
 #: How often a pump looks whether outcomes can be told again.
@@ -251,7 +253,7 @@ class Dispatch:
 
     async def _sweep_forever(self) -> None:
         while True:
-            await asyncio.sleep(min(_SWEEP_S, self._patience_s / 4))
+            await asyncio.sleep(min(_SWEEP_S, max(_SHORTEST_SWEEP_S, self._patience_s / 4)))
             await self.sweep()
 
     async def sweep(self) -> None:

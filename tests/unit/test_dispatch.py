@@ -349,6 +349,20 @@ async def test_a_request_that_waits_too_long_is_given_back() -> None:
         assert await sending == Unserved("no slot came in time")
 
 
+async def test_patience_is_only_ever_shortened() -> None:
+    async with running(Rig(patience=timedelta(minutes=10))) as rig:
+        rig.limiter.open.clear()
+        (sending,) = rig.send(request("a"))
+        await turns(lambda: bool(rig.limiter.asked))
+        assert rig.dispatch.shorten_patience(timedelta(hours=1)) == timedelta(minutes=10)
+        await rig.dispatch.sweep()
+        assert not sending.done()
+        assert rig.dispatch.shorten_patience(timedelta(0)) == timedelta(0)
+        await rig.dispatch.sweep()
+
+        assert await sending == Unserved("no slot came in time")
+
+
 async def test_draining_finishes_the_calls_in_flight_and_gives_the_rest_back() -> None:
     async with running(Rig(concurrency=1)) as rig:
         rig.provider.open.clear()
