@@ -89,7 +89,7 @@ def test_pauses_double_up_to_the_longest_and_the_dice_shorten_them_by_up_to_a_ha
     ("reason", "seconds"),
     [
         (
-            "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. This",
+            "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. …",
             1800,
         ),
         ("PRECONDITION_FAILED - consumer ack timed out on channel 3", None),
