@@ -169,6 +169,7 @@ async def test_a_receiver_that_fails_is_told_and_does_not_end_the_intake(amqp_ur
     await declared(amqp_url)
     events = RecordingEvents()
     async with consuming(amqp_url, fail, events) as intake:
+        await eventually(lambda: intake.is_consuming)
         await send_to(amqp_url, Lane.OTP, "r-1")
         await eventually(lambda: events.named("pipeline.failed"))
         assert intake.is_consuming

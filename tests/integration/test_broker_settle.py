@@ -77,12 +77,12 @@ async def test_a_message_that_no_queue_takes_waits_until_one_does(amqp_url: str)
     await declared(amqp_url)
     await send_to(amqp_url, Lane.OTP, "r-1")
     receiver, events = Recorder(), RecordingEvents()
-    async with publishing(amqp_url) as publisher, consuming(amqp_url, receiver):
+    async with publishing(amqp_url, declare=False) as publisher, consuming(amqp_url, receiver):
         delivery = await receiver.next()
         async with raw_channel(amqp_url) as channel:
             await channel.queue_delete(TOPOLOGY.done_queue)
         settling = asyncio.create_task(settler_for(publisher, events).hand_over(delivery, outgoing(TO_DONE)))
-        await eventually(lambda: events.named("broker.unconfirmed"))
+        await eventually(lambda: events.named("broker.unroutable"))
         await declared(amqp_url)
         await settling
 
