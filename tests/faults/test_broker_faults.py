@@ -93,13 +93,14 @@ async def _delete(stage: Stage, queue: str) -> None:
 @pytest.mark.timeout(60 + ROUND_S * SIZE.rounds)
 async def test_when_the_queue_of_outcomes_is_deleted_calling_stops_until_it_is_there_again(stage: Stage) -> None:
     """An outcome that no queue takes is not acknowledged; what would be called then could not be told either."""
-    async with stage.scene(Mix(SEED, faults=False)) as scene:
+    await declared(stage.amqp_url, TOPOLOGY)
+    async with stage.scene(Mix(SEED, faults=False), broker__declare=False) as scene:
         for _ in range(SIZE.rounds):
             await scene.settled()
-            missed = scene.told("broker.unconfirmed")
+            missed = scene.told("broker.unroutable")
             await _delete(stage, TOPOLOGY.done_queue)
             async with scene.feeding():
-                await scene.will_tell("broker.unconfirmed", missed + 1)
+                await scene.will_tell("broker.unroutable", missed + 1)
                 await is_quiet(scene)
                 await declared(stage.amqp_url, TOPOLOGY)
                 await scene.full_rate()
@@ -110,20 +111,36 @@ async def test_when_the_queue_of_outcomes_is_deleted_calling_stops_until_it_is_t
 
 
 @pytest.mark.timeout(60 + ROUND_S * SIZE.rounds)
-async def test_when_confirms_never_come_nothing_is_lost_and_the_ledger_answers_what_comes_again(stage: Stage) -> None:
-    """A delivery whose publish was not confirmed three times is returned, and comes again."""
+async def test_when_the_queue_of_outcomes_is_deleted_a_worker_that_may_declare_goes_on_by_itself(stage: Stage) -> None:
+    async with stage.scene(Mix(SEED, faults=False)) as scene:
+        for _ in range(SIZE.rounds):
+            await scene.settled()
+            missed = scene.told("broker.unroutable")
+            await _delete(stage, TOPOLOGY.done_queue)
+            async with scene.feeding():
+                await scene.will_tell("broker.unroutable", missed + 1)
+                await scene.full_rate()
+        verdict = await scene.verdict()
+
+    assert verdict.agrees, str(verdict)
+    assert (verdict.twice, verdict.resends) == ({}, 0)
+
+
+@pytest.mark.timeout(60 + ROUND_S * SIZE.rounds)
+async def test_when_confirms_never_come_nothing_is_lost_and_nothing_is_called_again(stage: Stage) -> None:
+    """What was not confirmed is published again for as long as that takes; its delivery does not come again for it."""
     mix = Mix(SEED, faults=False, repeats=False)
     async with stage.scene(mix, "broker", proxy=DeafProxy, broker__publish_timeout="300ms") as scene:
         proxy = scene.proxies["broker"]
         assert isinstance(proxy, DeafProxy)
         async with scene.load():
             for _ in range(SIZE.rounds):
-                repeated, unsettled = await scene.metric("sms_repeated_total"), scene.told("delivery.unsettled")
+                unconfirmed, unsettled = scene.told("broker.unconfirmed"), scene.told("delivery.unsettled")
                 proxy.deafen()
-                await scene.will_tell("delivery.unsettled", unsettled + 1)
+                await scene.will_tell("broker.unconfirmed", unconfirmed + 4)
                 proxy.hear()
                 await scene.full_rate()
-                assert await scene.metric("sms_repeated_total") > repeated
+                assert scene.told("delivery.unsettled") == unsettled
         verdict = await scene.verdict()
 
     assert verdict.agrees, str(verdict)
