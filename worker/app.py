@@ -177,10 +177,11 @@ class App:
         parts.start(self._watch(), "watch")
         await self.provider.start()
         parts.start(self.dispatch.run(), "dispatch")
-        parts.start(self.braking.run(self.intake), "braking")
         await self._fit_topology()
         parts.start(self.publisher.run(), "broker publish")
         await _until(lambda: self.publisher.is_connected)
+        # Not before: that outcomes cannot be told while nothing is taken is no standstill.
+        parts.start(self.braking.run(self.intake), "braking")
         parts.start(self.intake.run(), "broker consume")
         await _until(lambda: self.intake.is_consuming)
         lanes = ",".join(lane.value for lane in Lane if lane in self.settings.worker.lanes)

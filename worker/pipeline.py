@@ -20,8 +20,8 @@ from typing import Protocol
 from worker.core.catalog import Catalog
 from worker.core.decide import Policy, decide
 from worker.core.decode import Malformed, RawMessage, Request, decode
-from worker.core.disposition import Dead, Disposition, Reason
-from worker.core.envelope import Outgoing, outgoing
+from worker.core.disposition import Dead, Disposition, GiveBack, Reason
+from worker.core.envelope import Outgoing, is_worn, outgoing
 from worker.core.history import Entry, History
 from worker.core.lane import Lane
 from worker.core.outcome import Outcome
@@ -96,6 +96,8 @@ class Pipeline:
             if isinstance(request, Malformed):
                 row = self._terms.catalog.local("local.malformed")
                 return request, Dead(Reason(row.error_class, row.code, request.reason, row.remedy), History())
+            if is_worn(delivery.raw, delivery.deliveries):
+                return request, GiveBack("it was delivered too often to wait")
             outcome = await self._sender.send(request, lambda: delivery.is_open)
             return request, decide(request, outcome, self._terms.policy, self._now(), self._dice())
         except Exception as error:  # noqa: BLE001 - our own bug must cost this request alone, and be told

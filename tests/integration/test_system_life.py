@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 import aiohttp
 import orjson
 import pytest
+from aiormq.abc import DeliveredMessage
 from redis.asyncio import Redis
 
 from deploy.local.stack import Stack
-from tests.brokers import declared, depth, send, take
+from tests.brokers import declared, depth, raw_channel, send, take
 from tests.makers import make_fields
 from tests.system import FLAGS, running_system
 from tests.tcp_proxy import TcpProxy
@@ -24,7 +25,7 @@ from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass
 from worker.core.quota import Operation
 from worker.core.request import MESSAGE_TYPE
-from worker.core.topology import Topology
+from worker.core.topology import DELIVERY_LIMIT, Topology
 from worker.limiter.keys import Keys
 from worker.limiter.ring import recent_slots
 from worker.sandbox import Sandbox
@@ -159,6 +160,38 @@ async def test_a_drain_tells_redis_what_was_answered_while_it_was_away_or_says_t
                 await publish(amqp_url, lane, "r-1")
                 assert await done(amqp_url, ["r-1"]) == ["r-1"]
             assert (sandbox.account.calls, sandbox.account.accepted) == (1, 1), "it was sent: nobody calls again"
+
+
+async def test_a_request_that_was_in_hand_at_many_a_broken_connection_is_no_poison(start: Start, amqp_url: str) -> None:
+    """It only waited: RabbitMQ counts each connection that ended with it in hand, and a copy counts from zero."""
+    await declared(amqp_url, TOPOLOGY)
+    await publish(amqp_url, Lane.NOTIFY, "r-1")
+    async with Sandbox() as sandbox:
+        endpoint = await sandbox.start()
+        for _ in range(2):
+            for _ in range(DELIVERY_LIMIT // 2):
+                await hold_and_hang_up(amqp_url, TOPOLOGY.lane_queue(Lane.NOTIFY))
+            sandbox.switch(account_code="AMOUNT_NOT_ENOUGH")
+            async with start(endpoint) as worker:  # nothing can be sent: it waits
+                await eventually(lambda: given_back(worker), because="a copy takes its place")
+        for _ in range(DELIVERY_LIMIT // 2):
+            await hold_and_hang_up(amqp_url, TOPOLOGY.lane_queue(Lane.NOTIFY))
+        sandbox.switch(account_code=None)
+        async with start(endpoint, **{"hold.first_probe": "200ms"}):
+            assert await done(amqp_url, ["r-1"]) == ["r-1"]
+
+
+def given_back(worker: WorkerProcess) -> bool:
+    return any(line["disposition"] == "given_back" for line in worker.lines("delivery.settled"))
+
+
+async def hold_and_hang_up(url: str, queue: str) -> None:
+    """Have the only message of *queue* in hand, and lose the channel."""
+    async with raw_channel(url) as channel:
+        arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        await channel.basic_consume(queue, arrived.put)
+        async with asyncio.timeout(10):
+            await arrived.get()
 
 
 async def has(url: str, queue: str, count: int) -> bool:

@@ -14,8 +14,8 @@ from pamqp.commands import Basic
 from tests.fakes import FakeDelivery, RecordingEvents
 from tests.makers import NOW, make_raw
 from worker.broker.delivery import BrokerDelivery
-from worker.broker.settle import MOST_RETURNS, MOST_ROUNDS, BrokerSettler
-from worker.core.envelope import Outgoing
+from worker.broker.settle import MOST_ROUNDS, BrokerSettler
+from worker.core.envelope import WORN_FROM, Outgoing
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass
 from worker.core.request import MESSAGE_TYPE
@@ -222,32 +222,33 @@ async def test_many_settled_together_are_written_together_and_each_for_itself() 
 
 async def test_giving_back_returns_the_delivery_and_publishes_nothing() -> None:
     bench = Bench()
-    await bench.settler.give_back(bench.delivery(7, deliveries=MOST_RETURNS - 1))
+    await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM - 1))
     assert bench.log == ["requeue 7"]
 
 
 async def test_the_tenth_giving_back_publishes_the_same_message_anew() -> None:
     bench = Bench()
     headers = {"own": "kept", "x-sms-attempts": 2, "x-delivery-count": 10, "x-death": [{}], "CC": ["elsewhere"]}
-    delivery = bench.delivery(7, deliveries=MOST_RETURNS, headers=headers)
+    delivery = bench.delivery(7, deliveries=WORN_FROM, headers=headers)
     await bench.settler.give_back(delivery)
 
     assert bench.log == ["publish", "confirmed", "ack 7"]
     (message,) = bench.published
     assert (message.route, message.body) == (TOPOLOGY.back_to_lane(Lane.OTP), delivery.raw.body)
     assert (message.type, message.content_type) == (delivery.raw.type, delivery.raw.content_type)
-    assert message.headers == {"own": "kept", "x-sms-attempts": 2, "x-sms-published": "2026-11-23T12:00:00.000+00:00"}
+    published = {"x-sms-published": "2026-11-23T12:00:00.000+00:00"}
+    assert message.headers == {"own": "kept", "x-sms-attempts": 2, "x-sms-copies": 1} | published
 
 
 async def test_giving_back_never_raises_when_even_publishing_fails() -> None:
     bench = Bench(lambda: BrokerUnavailable("?"))
-    await bench.settler.give_back(bench.delivery(7, deliveries=MOST_RETURNS))
+    await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM))
     assert bench.log == ["publish", "requeue 7"]
 
 
 async def test_giving_back_what_cannot_be_published_anew_puts_it_to_rest_and_does_not_repeat_it_for_ever() -> None:
     bench = Bench(lambda: Unpublishable("?"), lambda out: Unpublishable("?") if "own" in out.headers else None)
-    await bench.settler.give_back(bench.delivery(7, deliveries=MOST_RETURNS, headers={"own": "x" * 200_000}))
+    await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM, headers={"own": "x" * 200_000}))
     assert bench.log[-2:] == ["confirmed", "ack 7"]
     assert [letter.route for letter in bench.published] == [TOPOLOGY.to_dead(ErrorClass.POISON)]
 
@@ -272,9 +273,9 @@ async def test_a_delivery_of_somebody_else_is_refused() -> None:
 async def test_a_returned_message_keeps_the_age_that_its_publisher_gave_it() -> None:
     bench = Bench()
     for timestamp in (datetime(2026, 11, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC), None):
-        delivery = bench.delivery(1, deliveries=MOST_RETURNS)
+        delivery = bench.delivery(1, deliveries=WORN_FROM)
         raw = type(delivery.raw)(delivery.raw.body, Lane.OTP, {}, timestamp=timestamp)
-        await bench.settler.give_back(BrokerDelivery(raw, False, MOST_RETURNS, 1, delivery.channel))
+        await bench.settler.give_back(BrokerDelivery(raw, False, WORN_FROM, 1, delivery.channel))
 
     published = [str(message.headers["x-sms-published"])[:10] for message in bench.published]
     assert published == ["2026-11-01", "2026-11-23", "2026-11-23"]

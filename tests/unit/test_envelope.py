@@ -10,7 +10,16 @@ import pytest
 from tests.makers import MAINLAND, NOW, NUMBER, make_raw, make_request
 from worker.core.decode import Malformed, RawMessage
 from worker.core.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
-from worker.core.envelope import OUTCOME_TYPE, Outgoing, foreign_headers, outgoing, replayed
+from worker.core.envelope import (
+    OUTCOME_TYPE,
+    WORN_FROM,
+    Outgoing,
+    foreign_headers,
+    is_worn,
+    outgoing,
+    replayed,
+    returned,
+)
 from worker.core.history import Entry, History
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, ErrorClass
@@ -199,3 +208,26 @@ def test_a_replayed_letter_goes_back_to_its_lane_without_the_reason_of_its_death
 
     assert (message.route, message.body, message.correlation_id) == (Route("sms.due", "otp"), letter.body, "r-1")
     assert message.headers == FOREIGN | {"x-sms-replays": 1}
+
+
+def test_a_request_that_was_delivered_too_often_to_wait_is_copied_but_not_for_ever() -> None:
+    """The broker counts each delivery that ended with its connection; what ends every worker must become poison."""
+    raw, copies = make_raw(), 0
+    assert not is_worn(raw, WORN_FROM - 1)
+    while is_worn(raw, WORN_FROM):
+        copies += 1
+        raw = replace(raw, headers=returned(raw, TOPOLOGY, NOW).headers)
+    assert copies == 20
+    assert returned(raw, TOPOLOGY, NOW).headers["x-sms-copies"] == 20
+
+    retried = outgoing(raw, make_request(), RETRY, TOPOLOGY, NOW)
+    assert retried is not None
+    assert "x-sms-copies" not in retried.headers, "it was tried: that begins anew"
+
+
+@pytest.mark.parametrize("value", ["7", -1, True, 1.5, None, []])
+def test_a_count_of_copies_that_is_none_counts_as_none(value: Any) -> None:
+    raw = make_raw(headers={"x-sms-copies": value})
+
+    assert is_worn(raw, WORN_FROM)
+    assert returned(raw, TOPOLOGY, NOW).headers["x-sms-copies"] == 1

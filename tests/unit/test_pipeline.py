@@ -68,6 +68,17 @@ async def test_an_accepted_request_ends_as_an_outcome_event() -> None:
     assert rig.events.named("delivery.settled")[0]["disposition"] == "done"
 
 
+@pytest.mark.parametrize(("deliveries", "is_sent"), [(9, True), (10, False)])
+async def test_a_request_that_was_delivered_too_often_is_given_back_before_it_waits(
+    deliveries: int, is_sent: bool
+) -> None:
+    rig = Rig(Accepted("1008", "R-1", 1))
+    worn = replace(delivery(), deliveries=deliveries)
+    await rig.pipeline.receive(worn)
+
+    assert (rig.settler.given_back == [], bool(rig.settler.handed_over)) == (is_sent, is_sent)
+
+
 async def test_a_refused_request_ends_in_the_queue_of_its_class_with_its_body_untouched() -> None:
     rig = Rig(catalog().classify(Reply(200, "SMS_CONTENT_ILLEGAL")))
     taken = delivery()

@@ -19,18 +19,15 @@ from worker.broker.connection import first_of, translated, until_closed
 from worker.broker.delivery import BrokerDelivery
 from worker.broker.retry import growing, until_it_works
 from worker.core.catalog import catalog
-from worker.core.envelope import Outgoing, returned
+from worker.core.envelope import WORN_FROM, Outgoing, returned
 from worker.core.rest import at_rest
-from worker.core.topology import DELIVERY_LIMIT, Topology
+from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, Unpublishable, Unroutable, WorkerError
 from worker.ports import Delivery, Events
 
 #: Acknowledgements wait this long for others. Seconds; what it costs is that many more deliveries that come again
 #: when the process dies.
 _GATHER_S: Final = 0.002
-#: From so many deliveries on, giving back means publishing anew: the broker counts each return towards its limit, and
-#: a request that is only given back politely must never die as poison.
-MOST_RETURNS: Final = DELIVERY_LIMIT // 2
 #: A message that ends its channel must not do so for ever. So many times it does with the channel for itself, so that
 #: nothing else can be at fault; then it is put to rest. Not left to the broker's delivery limit: RabbitMQ 4.3 does not
 #: count what is returned.
@@ -184,9 +181,13 @@ class BrokerSettler:
         self._events.emit("broker.unpublishable", exchange=message.route.exchange, **fields)
 
     async def give_back(self, delivery: Delivery) -> None:
-        """Return *delivery* to its queue as it came; never raises on a connection that is gone."""
+        """Return *delivery* to its queue as it came; never raises on a connection that is gone.
+
+        After many deliveries a copy takes its place: the broker counts each return towards its limit, and a request
+        that is only given back politely must never die as poison.
+        """
         own = _own(delivery)
-        if own.deliveries < MOST_RETURNS or not _is_open(own.channel):
+        if own.deliveries < WORN_FROM or not _is_open(own.channel):
             await self._answers.requeue(own.channel, own.tag)
             return
         message = returned(own.raw, self._topology, self._now())

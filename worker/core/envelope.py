@@ -16,12 +16,17 @@ from worker.core.history import History
 from worker.core.outcome import ErrorClass
 from worker.core.request import SmsRequest, masked
 from worker.core.segments import segments
-from worker.core.topology import Route, Topology
+from worker.core.topology import DELIVERY_LIMIT, Route, Topology
 
 #: AMQP ``type`` of an outcome event.
 OUTCOME_TYPE: Final = "sms.outcome.v1"
 #: What the names of this program's headers begin with.
 _OURS: Final = "x-sms-"
+#: How often the message was published anew for having been delivered too often.
+_COPIES: Final = "x-sms-copies"
+_MOST_COPIES: Final = 20
+#: From so many deliveries on, a copy takes the place of a request that is given back or would wait.
+WORN_FROM: Final = DELIVERY_LIMIT // 2
 #: RabbitMQ 3.10 drops a message that it believes to be cycling: what it wrote about dead-lettering is never sent on.
 _BROKERS_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 #: Further routing keys for RabbitMQ: each would send a copy of a retry or of a dead letter astray.
@@ -77,6 +82,15 @@ def replayed(raw: RawMessage, request_id: str | None, topology: Topology, histor
     return _onward(raw, topology.back_to_lane(raw.lane), _headers(raw, history), request_id)
 
 
+def is_worn(raw: RawMessage, deliveries: int) -> bool:
+    """Whether a request that was delivered so often before should be `returned` rather than wait.
+
+    The broker counts each delivery that ended with its connection, also of a request that only waited, and makes it
+    poison in the end; a copy counts from zero. But not for ever: what ends every worker that has it must become poison.
+    """
+    return deliveries >= WORN_FROM and _copies(raw) < _MOST_COPIES
+
+
 def returned(raw: RawMessage, topology: Topology, now: datetime) -> Outgoing:
     """The message as it came, at the end of its lane, as if it had never been delivered.
 
@@ -89,7 +103,13 @@ def returned(raw: RawMessage, topology: Topology, now: datetime) -> Outgoing:
     }
     is_sane = raw.timestamp is not None and _EPOCH < raw.timestamp <= now
     age = History(raw.timestamp if is_sane else now).to_headers()
-    return _onward(raw, topology.back_to_lane(raw.lane), age | own, None)
+    counted = {_COPIES: min(_copies(raw) + 1, _MOST_COPIES)}
+    return _onward(raw, topology.back_to_lane(raw.lane), age | own | counted, None)
+
+
+def _copies(raw: RawMessage) -> int:
+    count = raw.headers.get(_COPIES)
+    return count if type(count) is int and count > 0 else 0
 
 
 def without_ours(headers: Mapping[str, Any]) -> dict[str, Any]:
