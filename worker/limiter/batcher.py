@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import NoScriptError
 
 from worker.errors import LimiterUnavailable
+from worker.limiter.border import sentence, translated
 from worker.limiter.scripts import Script
 
 #: Pipelines under way at once; what is asked meanwhile waits for the next one, so that queueing in the client cannot
@@ -78,17 +77,19 @@ class Batcher:
         self._flush()
 
     async def _send(self, batch: Sequence[_Call]) -> None:
-        failure = "the exchange with Redis was broken off"
+        failure = LimiterUnavailable("the exchange with Redis was broken off")
         replies: list[Any] = []
         try:
-            replies = await self._exchange(batch)
-        except (RedisError, OSError) as error:
-            failure = _sentence(error)
+            with translated():
+                replies = await self._exchange(batch)
+        except LimiterUnavailable as error:
+            failure = error
         finally:
             # Also when this task is cancelled: nobody may wait for ever.
-            self.available = bool(replies) and not any(isinstance(reply, Exception) for reply in replies)
-            for index, call in enumerate(batch):
-                _answer(call, replies[index] if replies else LimiterUnavailable(failure))
+            replies = replies or [failure] * len(batch)
+            self.available = not any(isinstance(reply, Exception) for reply in replies)
+            for call, reply in zip(batch, replies, strict=True):
+                _answer(call, reply)
 
     async def _exchange(self, batch: Sequence[_Call]) -> list[Any]:
         replies = await self._pipeline((), batch)
@@ -114,17 +115,8 @@ class Batcher:
 def _answer(call: _Call, reply: Any) -> None:
     with suppress(asyncio.InvalidStateError):  # who asked was cancelled
         if isinstance(reply, LimiterUnavailable):
-            call.answer.set_exception(reply)
+            call.answer.set_exception(LimiterUnavailable(str(reply)))  # one for each: a raised one keeps its traceback
         elif isinstance(reply, Exception):
-            call.answer.set_exception(LimiterUnavailable(_sentence(reply)))
+            call.answer.set_exception(LimiterUnavailable(sentence(reply)))
         else:
             call.answer.set_result(reply)
-
-
-def _sentence(error: Exception) -> str:
-    """What went wrong. A refusal's text may quote the command, and with it somebody's key: only its kind is told."""
-    if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
-        return f"Redis cannot be reached: {error}"
-    first = str(error).split(" ", 1)[0]
-    kind = first if isinstance(error, ResponseError) and first.isalpha() and first.isupper() else type(error).__name__
-    return f"Redis refuses: {kind}"

@@ -1,33 +1,20 @@
 """Connections to Redis, as a limiter needs them: few, impatient, and never a repeat behind our back."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.errors import LimiterUnavailable
 from worker.limiter.batcher import LINES
+from worker.limiter.border import translated
 from worker.settings import RedisSettings
 
 #: What is done on a new connection before anything else may use it.
 Greeting = Callable[[AbstractConnection], Awaitable[None]]
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise the library's errors as LimiterUnavailable; a refusal's own text may quote somebody's key."""
-    try:
-        yield
-    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-        raise LimiterUnavailable(f"Redis cannot be reached: {error}") from None
-    except RedisError as error:
-        raise LimiterUnavailable(f"Redis refuses: {type(error).__name__}") from None
 
 
 async def no_greeting(_connection: AbstractConnection) -> None:
@@ -42,8 +29,15 @@ def connect(settings: RedisSettings, greet: Greeting) -> Redis:
     """
 
     async def on_connect(connection: AbstractConnection) -> None:
-        await connection.on_connect_check_health(check_health=False)
-        await greet(connection)
+        is_greeted = False
+        try:
+            with translated():
+                await connection.on_connect_check_health(check_health=False)
+                await greet(connection)
+            is_greeted = True
+        finally:
+            if not is_greeted:  # the library would keep it, and let others use it, unless the error is one of its own
+                await connection.disconnect(nowait=True)
 
     pool = BlockingConnectionPool.from_url(
         settings.url.get_secret_value(),
@@ -56,3 +50,9 @@ def connect(settings: RedisSettings, greet: Greeting) -> Redis:
         protocol=2,
     )
     return Redis.from_pool(pool)
+
+
+async def disconnect(client: Redis) -> None:
+    """Close *client*; that the other end broke it off before is no error any more."""
+    with suppress(LimiterUnavailable), translated():
+        await client.aclose()

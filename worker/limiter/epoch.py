@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+#: What there is.
+VERDICTS: Final = (b"SAME", b"EMPTY", b"RESTARTED", b"CLOCK")
 _NEWS: Final[Mapping[bytes, str]] = {b"RESTARTED": "limiter.restarted", b"CLOCK": "limiter.clock"}
 
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from redis.exceptions import RedisError
-
-from worker.limiter.connection import connect, no_greeting
+from worker.errors import LimiterUnavailable
+from worker.limiter.border import translated
+from worker.limiter.connection import connect, disconnect, no_greeting
 from worker.settings import RedisSettings
 
 #: Nothing is deleted: when the memory is full, writes are refused, and that is noticed.
@@ -19,10 +19,12 @@ async def eviction_policy(settings: RedisSettings) -> str | None:
     """
     client = connect(settings, no_greeting)
     try:
-        memory = await client.info("memory")
-    except (RedisError, OSError):
+        with translated():
+            try:
+                memory = await client.info("memory")
+            finally:
+                await disconnect(client)
+            policy = str(memory.get("maxmemory_policy", _SAFE))
+            return policy if policy != _SAFE and memory.get("maxmemory") else None
+    except LimiterUnavailable:
         return None
-    finally:
-        await client.aclose()
-    policy = str(memory.get("maxmemory_policy", _SAFE))
-    return policy if policy != _SAFE and memory.get("maxmemory") else None

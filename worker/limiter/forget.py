@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from worker.limiter.connection import connect, no_greeting, translated
+from worker.limiter.border import translated
+from worker.limiter.connection import connect, disconnect, no_greeting
 from worker.limiter.keys import Keys
 from worker.settings import RedisSettings
 
@@ -17,13 +18,13 @@ async def forget(redis: RedisSettings) -> None:
         LimiterUnavailable: Redis cannot be reached or refuses; perhaps some keys are left.
     """
     client = connect(redis, no_greeting)
-    try:
-        with translated():
+    with translated():
+        try:
             cursor, is_done = 0, False
             while not is_done:
                 cursor, keys = await client.scan(cursor, match=Keys(redis.namespace).pattern, count=_AT_ONCE)
                 if keys:
                     await client.unlink(*keys)
                 is_done = cursor == 0
-    finally:
-        await client.aclose()
+        finally:
+            await disconnect(client)

@@ -13,6 +13,7 @@ from worker.core.request import SmsRequest
 from worker.core.token_bucket import SECOND_US
 from worker.limiter import scripts
 from worker.limiter.batcher import Batcher
+from worker.limiter.border import understood
 from worker.limiter.keys import Keys
 from worker.settings import HoldSettings
 
@@ -92,11 +93,14 @@ class RedisHolds:
 
     async def list(self) -> Sequence[Hold]:
         """All holds; see `ports.Holds`."""
-        holds, suspects = await self._batcher.run(scripts.HELD, (self._keys.holds,), (self._now_us(),))
-        found = [read_hold(HoldName.from_key(key.decode()), fields) for key, fields in holds]
+        reply = await self._batcher.run(scripts.HELD, (self._keys.holds,), (self._now_us(),))
+        with understood():
+            holds, suspected = reply
+            found = [read_hold(HoldName.from_key(key.decode()), fields) for key, fields in holds]
+            suspects = {HoldName.from_key(key.decode()) for key in suspected}
         self._known = {hold.name: hold for hold in found}
         self._known_at = monotonic()
-        self._suspects = {HoldName.from_key(key.decode()) for key in suspects}
+        self._suspects = suspects
         return sorted(found, key=lambda hold: (hold.name != ACCOUNT, str(hold.name)))
 
     def on_hold(self, sms: SmsRequest) -> OnHold | None:
@@ -143,6 +147,7 @@ class RedisHolds:
         return self._settings.sender_failures if name.scope is Scope.SENDER else 1
 
 
+@understood()
 def read_hold(name: HoldName, fields: Sequence[Any]) -> Hold:
     """The hold of *name* as hold_state.lua tells it."""
     code, by, age, probe_in, probes, ends_in, reason = fields

@@ -11,6 +11,7 @@ from worker.core.ledger import Busy, Doubtful, Known, Reused, Token, fingerprint
 from worker.core.outcome import Accepted, Answer, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.batcher import Argument
+from worker.limiter.border import understood
 from worker.limiter.keys import Keys
 
 
@@ -61,6 +62,7 @@ class Ledger:
                 return (*told, "unknown", code)
 
 
+@understood()
 def read(reply: list[Any]) -> Known:
     """What the ledger says in admit.lua's *reply*."""
     match reply:

@@ -14,16 +14,18 @@ from worker.core.holds import ACCOUNT, names_of, on_hold
 from worker.core.lane import Lane
 from worker.core.ledger import NOBODY, Known, Token
 from worker.core.outcome import Answer
-from worker.core.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Slots, Turn, Window
+from worker.core.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Window
 from worker.core.remote_clock import RemoteClock, seen
 from worker.core.token_bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
 from worker.limiter.admission import Counters
 from worker.limiter.batcher import Argument, Batcher
-from worker.limiter.connection import connect
+from worker.limiter.border import understood
+from worker.limiter.connection import connect, disconnect
 from worker.limiter.debts import Debts
-from worker.limiter.epoch import epoch_event
+from worker.limiter.epoch import VERDICTS, epoch_event
+from worker.limiter.granted import granted
 from worker.limiter.holds import Prober, RedisHolds, read_hold
 from worker.limiter.keys import Keys
 from worker.limiter.ledger import Claim, Ledger, read
@@ -35,9 +37,6 @@ from worker.settings import HoldSettings, RedisSettings
 _LONGEST_PAUSE_US: Final = 60 * SECOND_US
 #: The limits of a request that nobody wants to call for: no class, no windows.
 _NO_LIMITS: Final = (0, b"")
-#: Kinds of slots in grant.lua's reply.
-_FLOOR: Final = 1
-_PROBE: Final = 2
 
 
 def redis_time() -> int:
@@ -112,7 +111,7 @@ class RedisLimiter:
     async def aclose(self) -> None:
         """Wait for the answers that are under way and disconnect."""
         await self._batcher.aclose()
-        await self._client.aclose()
+        await disconnect(self._client)
 
     # -- quota --------------------------------------------------------------------------------------------------
 
@@ -120,21 +119,12 @@ class RedisLimiter:
         """Book up to *want* slots; see `ports.Limiter`."""
         asked = monotonic()
         reply = await self._ask(operation, lane, want)
-        if reply[0] in {b"COLD", b"CLOCK"}:
+        if reply in ([b"COLD"], [b"CLOCK"]):
             await self._begin_epoch()
             asked = monotonic()
             reply = await self._ask(operation, lane, want)
         answered = monotonic()
-        match reply:
-            case [b"SLOTS", kind, now_us, *waits]:
-                since, doubt_s = self._when(asked, answered, now_us)
-                waits_s = tuple(wait / SECOND_US for wait in waits)
-                return Slots(waits_s, since, doubt_s, floor=kind == _FLOOR, probe=kind == _PROBE)
-            case [b"TURN", after]:
-                return Turn(after / SECOND_US)
-            case [b"HELD", after, code]:
-                return Held(after / SECOND_US, code.decode())
-        raise LimiterUnavailable("Redis forgets the limits as soon as they are set: is something emptying it?")
+        return granted(reply, lambda now_us: self._when(asked, answered, now_us))
 
     def _when(self, asked: float, answered: float, now_us: int) -> tuple[float | None, float]:
         """When on our clock Redis' was *now_us*, and how far that may be too late."""
@@ -179,16 +169,18 @@ class RedisLimiter:
         names = names_of(request.sms)
         country, sender = names[1].subject, names[2].subject if names[2:] else ""
         args = (*limits.windows_args, self.holds.prober.name, int(probe), country, sender, *limits.caps_args)
-        match await self._admit(request, claim, args, to_call=True):
-            case [b"ADMITTED", *probes]:
-                return Admitted(claim, frozenset(names[which - 1] for which in probes))
-            case [b"HELD", which, fields]:
-                hold = read_hold(names[which - 1], fields)
-                return Held(hold.probe_in_s or 0.0, hold.code) if hold.name == ACCOUNT else on_hold(hold)
-            case [b"CLOSED", which, after]:
-                return limits.read(which, after)
-            case reply:
-                return read(reply)
+        answer = await self._admit(request, claim, args, to_call=True)
+        with understood():
+            match answer:
+                case [b"ADMITTED", *probes]:
+                    return Admitted(claim, frozenset(names[which - 1] for which in probes))
+                case [b"HELD", which, fields]:
+                    hold = read_hold(names[which - 1], fields)
+                    return Held(hold.probe_in_s or 0.0, hold.code) if hold.name == ACCOUNT else on_hold(hold)
+                case [b"CLOSED", which, after]:
+                    return limits.read(which, after)
+                case reply:
+                    return read(reply)
 
     async def recall(self, request: Request) -> Known | None:
         """Ask what the ledger knows of *request*; see `ports.Limiter`."""
@@ -220,7 +212,9 @@ class RedisLimiter:
 
     async def _record(self, claim: Claim, news: Answer | str | None) -> int:
         told = (self._now_us(), *self._ledger.told(claim, news))
-        return int(await self._batcher.run(scripts.RECORD, claim.keys, told))
+        unknowns = await self._batcher.run(scripts.RECORD, claim.keys, told)
+        with understood():
+            return int(unknowns)
 
     async def close(self, number: str, code: str, length: timedelta) -> None:
         """Take no more for *number* for *length*; see `ports.Limiter`."""
@@ -260,7 +254,9 @@ class RedisLimiter:
         await connection.send_command("EVAL", scripts.EPOCH.text, len(keys), *keys, *args, check_health=False)
         self._tell(await connection.read_response())
 
-    def _tell(self, verdict: bytes) -> None:
+    def _tell(self, verdict: Any) -> None:
+        if verdict not in VERDICTS:
+            raise LimiterUnavailable("Redis answered what this version does not know")
         name = epoch_event(verdict, known=self._is_known)
         self._is_known = True
         if name is not None:

@@ -10,7 +10,7 @@ from typing import Self
 
 from worker.core.quota import Operation
 from worker.limiter.batcher import Batcher
-from worker.limiter.connection import connect, no_greeting
+from worker.limiter.connection import connect, disconnect, no_greeting
 from worker.limiter.holds import Prober, RedisHolds
 from worker.limiter.keys import Keys
 from worker.limiter.ring import Shared, recent_slots, shared
@@ -35,7 +35,7 @@ class Onlooker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._batcher.aclose()
-        await self._client.aclose()
+        await disconnect(self._client)
 
     async def recent_slots(self, operation: Operation) -> tuple[list[int], int]:
         """The latest slots granted to all workers, oldest first, and the time; Redis' microseconds."""

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from worker.core.quota import Operation
 from worker.core.token_bucket import SECOND_US
-from worker.limiter.connection import translated
+from worker.limiter.border import translated, understood
 from worker.limiter.keys import Keys
 
 #: As grant.lua has it.
@@ -51,14 +51,16 @@ async def recent_slots(client: Redis, keys: Keys, operation: Operation) -> tuple
             pipeline.hget(keys.rate(operation).decode(), "seq")
             pipeline.get(keys.ring(operation).decode())
             pipeline.time()
-            booked, ring, (seconds, microseconds) = await pipeline.execute()
-    count, cells = int(booked or 0), ring or b""
-    latest = [
-        round(struct.unpack_from("<d", cells, number % CELLS * _CELL)[0])
-        for number in range(max(0, count - CELLS), count)
-        if number % CELLS * _CELL + _CELL <= len(cells)
-    ]
-    return latest, seconds * 1_000_000 + microseconds
+            replies = await pipeline.execute()
+    with understood():
+        booked, ring, (seconds, microseconds) = replies
+        count, cells = int(booked or 0), ring or b""
+        latest = [
+            round(struct.unpack_from("<d", cells, number % CELLS * _CELL)[0])
+            for number in range(max(0, count - CELLS), count)
+            if number % CELLS * _CELL + _CELL <= len(cells)
+        ]
+        return latest, int(seconds) * SECOND_US + int(microseconds)
 
 
 def rate_per_s(slots: Sequence[int], now: int) -> float:

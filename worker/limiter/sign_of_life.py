@@ -3,9 +3,9 @@
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from worker.errors import LimiterUnavailable
+from worker.limiter.border import translated
 from worker.limiter.keys import Keys
 
 #: The key is gone when no worker has been there for so long.
@@ -18,7 +18,7 @@ async def write_sign_of_life(client: Redis, keys: Keys) -> None:
     Raises:
         LimiterUnavailable: Redis cannot be reached or refuses.
     """
-    try:
-        await client.set(keys.alive, b"", ex=_KEPT_S)
-    except (RedisError, OSError) as error:
-        raise LimiterUnavailable(f"Redis takes no writes: {type(error).__name__}") from None
+    with translated():
+        taken = await client.set(keys.alive, b"", ex=_KEPT_S)
+    if taken is not True:
+        raise LimiterUnavailable("Redis answered what this version does not know")
