@@ -1,6 +1,6 @@
 """What the tests of the limiter share: a clock of their own and limiters that use it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,11 +9,17 @@ from itertools import count
 from pydantic import SecretStr
 
 from tests.fakes import RecordingEvents
+from tests.makers import make_request
 from worker.core.decode import Request
+from worker.core.holds import HoldName
 from worker.core.lane import Lane
 from worker.core.ledger import Token
-from worker.core.quota import Admission, Cap, Operation, Quota, Window
+from worker.core.lesson import Refused
+from worker.core.outcome import Accepted, Answer, Scope
+from worker.core.quota import Admission, Admitted, Cap, Operation, Quota, Window
+from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter, redis_time
+from worker.limiter.onlooker import Onlooker
 from worker.settings import HoldSettings, RedisSettings
 
 GLOBE = Operation.GLOBE
@@ -45,6 +51,7 @@ class VirtualTime:
 
 
 _SERIAL = count()
+_SENDER = HoldName(Scope.SENDER, "ACME")
 
 
 async def admit(limiter: RedisLimiter, request: Request) -> Admission:
@@ -86,3 +93,39 @@ async def started(
         yield limiter
     finally:
         await limiter.aclose()
+
+
+def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Awaitable[object]]]:
+    """All that a worker, and people beside it, ask of Redis."""
+    serial = iter(range(1_000_000))
+
+    async def one_request() -> None:
+        request = make_request(id=f"r-{next(serial)}")
+        await limiter.recall(request)
+        admission = await limiter.admit(request, "token")
+        if isinstance(admission, Admitted):
+            every: list[Answer | str | None] = [Answer(Accepted("1", "R", 1), 1, None), "local.timeout", None]
+            await limiter.record(admission, every[next(serial) % 3])
+
+    async def look() -> None:
+        async with Onlooker(redis, HoldSettings()) as onlooker:
+            await onlooker.holds.list()
+            await onlooker.recent_slots(GLOBE)
+            await onlooker.holds.stop(_SENDER, "because", None)
+            await onlooker.holds.release(_SENDER)
+
+    return [
+        limiter.start,
+        lambda: limiter.grant(GLOBE, Lane.OTP, 5),
+        one_request,
+        limiter.check_writable,
+        limiter.holds.list,
+        lambda: limiter.throttled(GLOBE, 1.0),
+        lambda: limiter.close("85251234567", "CODE", timedelta(seconds=1)),
+        lambda: limiter.holds.refused(Refused(_SENDER, "INVALID_SENDERID", "Mend it.")),
+        lambda: limiter.holds.undecided(_SENDER),
+        lambda: limiter.holds.unprobed(_SENDER),
+        lambda: limiter.holds.works(_SENDER, probed=True),
+        look,
+        lambda: eviction_policy(redis),
+    ]

@@ -16,23 +16,18 @@ from redis.asyncio.connection import AbstractConnection
 
 from tests.fakes import RecordingEvents
 from tests.hostile_peer import REDIS_GARBAGE, HostilePeer, Mishap, Strike, strikes
-from tests.limiters import GLOBE, LEASE
-from tests.makers import make_request
+from tests.limiters import GLOBE, LEASE, uses_of
 from tests.scripted_server import NewLoop, on_both_loops, run
 from tests.waiting import eventually
 from worker.app import App
 from worker.configuration import load
-from worker.core.holds import HoldName
 from worker.core.lane import Lane
-from worker.core.lesson import Refused
-from worker.core.outcome import Accepted, Answer, Period, Scope
-from worker.core.quota import Admitted, Cap, Quota, Slots, Window
+from worker.core.outcome import Period
+from worker.core.quota import Cap, Quota, Slots, Window
 from worker.errors import LimiterUnavailable
 from worker.limiter.connection import connect, disconnect
-from worker.limiter.eviction import eviction_policy
 from worker.limiter.forget import forget
 from worker.limiter.limiter import RedisLimiter
-from worker.limiter.onlooker import Onlooker
 from worker.settings import HoldSettings, RedisSettings
 from worker.telemetry.open import open_telemetry
 from worker.terms import terms_of
@@ -41,12 +36,11 @@ from worker.terms import terms_of
 FOR_EVER_S = 20.0
 #: Answers of a connection that are struck: hello, database, greeting, and the first of its life.
 STEPS = 7
-SENDER = HoldName(Scope.SENDER, "ACME")
 
 
 def limiter_of(url: str, namespace: str) -> RedisLimiter:
     return RedisLimiter(
-        settings_of(url, namespace),
+        impatient(url, namespace),
         quotas={GLOBE: Quota(500)},
         windows=[Window(1000, Period.DAY, frozenset(Lane))],
         caps=[Cap(100_000, Period.DAY)],
@@ -57,47 +51,9 @@ def limiter_of(url: str, namespace: str) -> RedisLimiter:
     )
 
 
-def settings_of(url: str, namespace: str) -> RedisSettings:
+def impatient(url: str, namespace: str) -> RedisSettings:
     patience = timedelta(milliseconds=100)
     return RedisSettings(url=SecretStr(url), namespace=namespace, timeout=patience, connect_timeout=2 * patience)
-
-
-def uses_of(limiter: RedisLimiter, url: str, namespace: str) -> list[Callable[[], Awaitable[object]]]:
-    """All that a worker, and people beside it, ask of Redis."""
-    serial = iter(range(1_000_000))
-
-    async def one_request() -> None:
-        request = make_request(id=f"r-{next(serial)}")
-        await limiter.recall(request)
-        admission = await limiter.admit(request, "token")
-        if isinstance(admission, Admitted):
-            every: list[Answer | str | None] = [Answer(Accepted("1", "R", 1), 1, None), "local.timeout", None]
-            await limiter.record(admission, every[next(serial) % 3])
-
-    async def look() -> None:
-        redis = settings_of(url, namespace)
-        async with Onlooker(redis, HoldSettings()) as onlooker:
-            await onlooker.holds.list()
-            await onlooker.recent_slots(GLOBE)
-            await onlooker.holds.stop(SENDER, "because", None)
-            await onlooker.holds.release(SENDER)
-
-    return [
-        limiter.start,
-        lambda: limiter.grant(GLOBE, Lane.OTP, 5),
-        one_request,
-        limiter.check_writable,
-        limiter.holds.list,
-        lambda: limiter.throttled(GLOBE, 1.0),
-        lambda: limiter.close("85251234567", "CODE", timedelta(seconds=1)),
-        lambda: limiter.holds.refused(Refused(SENDER, "INVALID_SENDERID", "Mend it.")),
-        lambda: limiter.holds.undecided(SENDER),
-        lambda: limiter.holds.unprobed(SENDER),
-        lambda: limiter.holds.works(SENDER, probed=True),
-        look,
-        lambda: eviction_policy(settings_of(url, namespace)),
-        lambda: forget(settings_of(url, f"{namespace}-gone")),
-    ]
 
 
 async def use(one: Callable[[], Awaitable[object]]) -> None:
@@ -117,7 +73,8 @@ def test_a_peer_that_is_no_redis_makes_the_limiter_unavailable_and_no_more(
     async def scene() -> int:
         async with HostilePeer(redis_url, plan) as peer:
             limiter = limiter_of(peer.url, namespace)
-            uses = uses_of(limiter, peer.url, namespace)
+            redis = impatient(peer.url, namespace)
+            uses = [*uses_of(limiter, redis), lambda: forget(impatient(peer.url, f"{namespace}-gone"))]
             while not peer.is_good:
                 await asyncio.gather(*(use(dice.choice(uses)) for _ in range(dice.randrange(1, 8))))
             peer.be_good()
@@ -136,7 +93,7 @@ def test_each_kind_of_nonsense_at_each_step_is_a_limiter_that_cannot_be_used(
     async def scene(garbage: bytes) -> None:
         async with HostilePeer(redis_url, [Strike(Mishap.GARBLES, step, garbage)]) as peer:
             limiter = limiter_of(peer.url, namespace)
-            for one in uses_of(limiter, redis_url, namespace):
+            for one in uses_of(limiter, impatient(redis_url, namespace)):
                 await use(one)
             await eventually(lambda: goes_on(limiter), 30, "the limiter goes on")
             await limiter.aclose()
@@ -194,7 +151,7 @@ async def test_a_connection_that_was_not_greeted_is_used_by_nobody(redis_url: st
         if len(greeted) == 1:
             raise LimiterUnavailable("this one does not know")
 
-    client = connect(settings_of(redis_url, namespace), greet)
+    client = connect(impatient(redis_url, namespace), greet)
     with pytest.raises(LimiterUnavailable):
         await client.get("key")
     await client.get("key")

@@ -66,8 +66,12 @@ def test_an_answer_that_cannot_be_read_is_none() -> None:
             "Redis does not allow the user of redis.url to run SADD: give it what `sms-worker config redis-acl` prints",
         ),
         (
-            NoPermissionError("No permissions to access a key"),
-            f"{REFUSED} do what a script does: {REMEDY}",
+            NoPermissionError("this user has no permissions to access one of the keys used as arguments"),
+            f"{REFUSED} use the keys of redis.namespace: {REMEDY}",
+        ),
+        (
+            ResponseError("The user executing the script can't run this command or subcommand script: 4711"),
+            f"{REFUSED} do what is needed: {REMEDY}",
         ),
         (AuthenticationError("WRONGPASS hunter2"), "Redis refuses the user or the password of redis.url"),
         (ResponseError("NOREPLICAS for {sms}:1:r:85251234567"), "Redis refuses: NOREPLICAS"),

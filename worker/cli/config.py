@@ -13,6 +13,7 @@ from worker.cli.table import listing
 from worker.configuration import shown
 from worker.core.contract import files
 from worker.errors import UsageError
+from worker.limiter.rights import acl_command
 from worker.terms import topology_of
 
 app = typer.Typer(no_args_is_help=True, help="Check and show the configuration; write the publishers' contract.")
@@ -43,6 +44,20 @@ def show(context: typer.Context, *, as_json: JsonOption = False) -> None:
         json_line(values)
     else:
         listing("Configuration", ("key", "value"), _flat("", values), wide=("key", "value"))
+
+
+@app.command("redis-acl")
+def redis_acl(context: typer.Context) -> None:
+    """Print the Redis command that gives the user of redis.url all rights that it needs, and no others.
+
+    The user is sms-worker when redis.url names none. The command has no password and changes none: a new user gets one
+    with ACL SETUSER sms-worker >PASSWORD
+
+    For example:
+
+        sms-worker --config config/worker.prod.toml config redis-acl
+    """
+    say(acl_command(Context.of(context).settings().redis))
 
 
 @app.command()

@@ -109,7 +109,9 @@ class Batcher:
             for call in calls:
                 pipeline.execute_command("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
             replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        return replies[len(texts) :]
+        loaded, answers = replies[: len(texts)], replies[len(texts) :]
+        refused = next((reply for reply in loaded if isinstance(reply, Exception)), None)
+        return [refused if refused and isinstance(answer, NoScriptError) else answer for answer in answers]
 
 
 def _answer(call: _Call, reply: Any) -> None:
@@ -117,6 +119,6 @@ def _answer(call: _Call, reply: Any) -> None:
         if isinstance(reply, LimiterUnavailable):
             call.answer.set_exception(LimiterUnavailable(str(reply)))  # one for each: a raised one keeps its traceback
         elif isinstance(reply, Exception):
-            call.answer.set_exception(LimiterUnavailable(sentence(reply)))
+            call.answer.set_exception(LimiterUnavailable(sentence(reply, call.script)))
         else:
             call.answer.set_result(reply)

@@ -16,14 +16,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.errors import LimiterUnavailable
+from worker.limiter.rights import refused_command
+from worker.limiter.scripts import Script
 
 #: The command in Redis' own words for what a user may not do.
-_REFUSED_COMMAND: Final = re.compile(r"'([A-Za-z|-]{1,40})' command")
+_REFUSED_COMMAND: Final = re.compile(r"run the '([A-Za-z|-]{1,40})' command")
+#: The beginnings of what Redis 6 and 7.0 say when a script may not do something: there it is no NOPERM.
+_REFUSED_IN_SCRIPT: Final = "The user executing the script can't"
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Around calls of the library: raise LimiterUnavailable for whatever they raise.
+def translated(script: Script | None = None) -> Iterator[None]:
+    """Around calls of the library, of *script* if they run one: raise LimiterUnavailable for whatever they raise.
 
     That somebody cancelled the running task passes; CancelledError that a dead connection throws does not.
     """
@@ -37,7 +41,7 @@ def translated() -> Iterator[None]:
             raise
         raise LimiterUnavailable("Redis cannot be reached: the connection broke") from None
     except Exception as error:  # noqa: BLE001 - see above
-        raise LimiterUnavailable(sentence(error)) from None
+        raise LimiterUnavailable(sentence(error, script)) from None
 
 
 @contextmanager
@@ -52,25 +56,40 @@ def understood() -> Iterator[None]:
         raise LimiterUnavailable(f"Redis answered what cannot be understood ({name}); is it a Redis?") from error
 
 
-def sentence(error: Exception) -> str:
-    """What went wrong. A refusal's text may quote a command, and with it somebody's key: only its kind is told."""
+def sentence(error: Exception, script: Script | None = None) -> str:
+    """What went wrong, with *script* if it was in one.
+
+    A refusal's text may quote a command, and with it somebody's key: only its kind is told.
+    """
     match error:
         case AuthenticationError():
             return "Redis refuses the user or the password of redis.url"
         case RedisConnectionError() | RedisTimeoutError() | OSError():
             return f"Redis cannot be reached: {error}"
-        case NoPermissionError():
-            return not_permitted(_REFUSED_COMMAND.search(str(error)))
         case ResponseError():
-            first = str(error).split(" ", 1)[0]
-            return f"Redis refuses: {first if first.isalpha() and first.isupper() else type(error).__name__}"
+            return _refusal(error, script)
         case RedisError():
             return f"Redis refuses: {type(error).__name__}"
         case _:
             return f"Redis cannot be reached: the connection broke ({type(error).__name__})"
 
 
-def not_permitted(command: "re.Match[str] | None") -> str:
-    """What to do about a user without a right, for the *command* that was found in the refusal."""
-    what = f"run {command[1].upper()}" if command else "do what a script does"
+def _refusal(error: ResponseError, script: Script | None) -> str:
+    text = str(error)
+    if isinstance(error, NoPermissionError) or text.startswith(_REFUSED_IN_SCRIPT):
+        return _not_permitted(text, script)
+    first = text.split(" ", 1)[0]
+    return f"Redis refuses: {first if first.isalpha() and first.isupper() else type(error).__name__}"
+
+
+def _not_permitted(refusal: str, script: Script | None) -> str:
+    """What to do about a user without a right: *refusal* names the command, or the line of *script* that has it."""
+    found = _REFUSED_COMMAND.search(refusal)
+    command = found[1] if found else script and refused_command(script, refusal)
+    if "keys" in refusal:
+        what = "use the keys of redis.namespace"
+    elif command:
+        what = f"run {command.upper()}"
+    else:
+        what = f"do what {script.name}.lua does" if script else "do what is needed"
     return f"Redis does not allow the user of redis.url to {what}: give it what `sms-worker config redis-acl` prints"

@@ -48,6 +48,7 @@ def connect(settings: RedisSettings, greet: Greeting) -> Redis:
         retry=Retry(NoBackoff(), 0),
         redis_connect_func=on_connect,
         protocol=2,
+        driver_info=None,  # CLIENT SETINFO, which tells only the library's name, would be one more right to give
     )
     return Redis.from_pool(pool)
 

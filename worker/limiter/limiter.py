@@ -21,7 +21,7 @@ from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
 from worker.limiter.admission import Counters
 from worker.limiter.batcher import Argument, Batcher
-from worker.limiter.border import understood
+from worker.limiter.border import translated, understood
 from worker.limiter.connection import connect, disconnect
 from worker.limiter.debts import Debts
 from worker.limiter.epoch import VERDICTS, epoch_event
@@ -251,8 +251,10 @@ class RedisLimiter:
     async def _greet(self, connection: AbstractConnection) -> None:
         """Before a new connection may grant anything: is this the server that knows what was granted?"""
         keys, args = self._epoch_call()
-        await connection.send_command("EVAL", scripts.EPOCH.text, len(keys), *keys, *args, check_health=False)
-        self._tell(await connection.read_response())
+        with translated(scripts.EPOCH):
+            await connection.send_command("EVAL", scripts.EPOCH.text, len(keys), *keys, *args, check_health=False)
+            verdict = await connection.read_response()
+        self._tell(verdict)
 
     def _tell(self, verdict: Any) -> None:
         if verdict not in VERDICTS:

@@ -36,3 +36,6 @@ UNPROBED: Final = load("unprobed")
 ADMIT: Final = load("admit", "hold_state", "meet")
 RECORD: Final = load("record")
 CLOSE: Final = load("close")
+
+#: All of them.
+EVERY: Final = (GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CLOSE)
