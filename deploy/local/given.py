@@ -65,14 +65,16 @@ class GivenRabbitMQ(Given):
 
     def add_vhost(self, name: str) -> str:
         """Create the virtual host *name* and return its address."""
-        self._management().add_vhost(name)
+        self.management.add_vhost(name)
         return self.url_of(name)
 
     def delete_vhost(self, name: str) -> None:
         """Delete the virtual host *name* with all that is in it."""
-        self._management().delete_vhost(name)
+        self.management.delete_vhost(name)
 
-    def _management(self) -> Management:
+    @property
+    def management(self) -> Management:
+        """Its HTTP API."""
         if self._api is None:
             raise StackError(f"{AMQP} is given: give {MANAGEMENT} too, or unset both")
         return Management(self._api)

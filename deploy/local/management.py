@@ -36,6 +36,16 @@ class Management:
         """Delete the virtual host *name* with all that is in it; its connections are closed."""
         self._call("DELETE", f"/api/vhosts/{quote(name, safe='')}")
 
+    def add_user(self, name: str, password: str, vhost: str, rights: tuple[str, str, str]) -> None:
+        """Create the user *name* with *rights* to configure, write and read in *vhost*, as regular expressions."""
+        self._call("PUT", f"/api/users/{quote(name, safe='')}", {"password": password, "tags": ""})
+        permissions = dict(zip(("configure", "write", "read"), rights, strict=True))
+        self._call("PUT", f"/api/permissions/{quote(vhost, safe='')}/{quote(name, safe='')}", permissions)
+
+    def delete_user(self, name: str) -> None:
+        """Delete the user *name*; its connections are closed."""
+        self._call("DELETE", f"/api/users/{quote(name, safe='')}")
+
     def answers(self) -> bool:
         """Whether the API can be used."""
         try:

@@ -146,6 +146,11 @@ class RabbitMQ:
         """Delete the virtual host *name* with all that is in it; its connections are closed."""
         self._management.delete_vhost(name)
 
+    @property
+    def management(self) -> Management:
+        """Its HTTP API."""
+        return self._management
+
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self._amqp), timeout=5) as connection:
