@@ -37,6 +37,7 @@ from worker.telemetry.health import Health
 from worker.telemetry.libraries import libraries_heard
 from worker.telemetry.open import Observed, open_telemetry
 from worker.terms import brake_of, caps_of, lease_of, quotas_of, terms_of, windows_of
+from worker.weaknesses import weaknesses
 
 #: How often the limiter is asked how it is: what readiness and the gauges know of Redis and the hold is this old.
 _WATCH_S: Final = 1.0
@@ -145,6 +146,8 @@ class App:
             WorkerError: the port for health and metrics cannot be had.
             Exception: a part of the worker failed: a bug. What was in hand is settled or given back first.
         """
+        for key, option in weaknesses(self.settings):
+            self._events.emit("settings.weak", key=key, option=option)
         parts = Parts(shutdown)
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self.health.aclose)

@@ -19,10 +19,12 @@ from typing import Any, Final, Union, get_args, get_origin
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from worker.address import BROKER, REDIS, Address, parse
 from worker.core.fault import problem
 from worker.errors import SettingsError
 from worker.setting_types import Section, written
 from worker.settings import Settings
+from worker.tls import faults_of_files
 
 #: Two underscores: Kubernetes sets SMS_WORKER_SERVICE_HOST and the like for a service called sms-worker.
 PREFIX: Final = "SMS_WORKER__"
@@ -32,6 +34,8 @@ _LONGEST_VALUE: Final = 60
 #: Greedy to the last @, because a password may hold one that was not escaped.
 _USERINFO: Final = re.compile(r"://([^:@/]*)(:?)(.*)@")
 _QUERY_SECRET: Final = re.compile(r"(?i)([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*")
+#: Addresses that may name files.
+_ADDRESSES: Final = {"broker.url": BROKER, "redis.url": REDIS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,12 @@ def load(
     environ: Mapping[str, str],
     flags: Mapping[str, Any] | None = None,
     read_file: Callable[[str], str] = lambda path: Path(path).read_text("utf-8"),
+    faults_of: Callable[[Address], Sequence[str]] = faults_of_files,
 ) -> Settings:
     """Load the configuration from TOML *texts* (name, text), *environ* and *flags* (``section.key``).
 
     A variable that is empty, and a flag that is None, counts as not given. *read_file* reads what a ``_FILE`` variable
-    names.
+    names; *faults_of* looks at the files that an address names.
 
     Raises:
         SettingsError: the text lists all faults, each with its source, key, value and what is allowed.
@@ -68,13 +73,15 @@ def load(
             given[key] = _Given(each.source, {**before.value, **each.value})
         else:
             given[key] = each
+    settings: Settings | None
     try:
         settings = Settings.model_validate(_tree(given))
     except ValidationError as error:
         faults += [_sentence(fault, given) for fault in error.errors(include_url=False)]
-    else:
-        if not faults:
-            return settings
+        settings = None
+    faults += _faults_of_files(given, faults_of)
+    if settings is not None and not faults:
+        return settings
     count = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
     raise SettingsError("\n  ".join((f"the configuration has {count}:", *faults)))
 
@@ -254,6 +261,16 @@ def _sentence(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{given[key].source}: {name} is no key{_did_you_mean(name)}"
     return f"{given[key].source}: {name} = {_quoted(key, fault['input'])}: {what}"
+
+
+def _faults_of_files(given: Mapping[str, _Given], faults_of: Callable[[Address], Sequence[str]]) -> Iterator[str]:
+    for key, form in _ADDRESSES.items():
+        if key in given and isinstance(url := given[key].value, str):
+            try:
+                found = parse(url, form)
+            except ValueError:  # this was told before
+                continue
+            yield from (f"{given[key].source}: {key}: {fault}" for fault in faults_of(found))
 
 
 def _quoted(key: str, value: Any) -> str:

@@ -4,10 +4,10 @@ import re
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from worker.address import Form, parse
 from worker.core.outcome import ErrorClass, Period
 
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -46,22 +46,22 @@ def written(duration: timedelta) -> str:
     return f"{duration / timedelta(milliseconds=1):.3f}ms" if duration else "0s"
 
 
-def address(*schemes: str) -> AfterValidator:
-    """A check that a URL has one of *schemes* and a place; it never quotes the value, which may hold a password."""
+def address(form: Form) -> AfterValidator:
+    """A check that a URL is an address of *form*; it never quotes the value, which may hold a password."""
 
-    def check(value: SecretStr) -> SecretStr:
-        scheme, _, rest = value.get_secret_value().partition("://")
-        if scheme not in schemes or not rest:
-            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        try:
-            _ = urlsplit(value.get_secret_value()).port
-        except ValueError:
-            raise ValueError(
-                "has no host and port that can be read; a user or password with / : @ is %-encoded"
-            ) from None
+    def check(value: SecretStr | str) -> SecretStr | str:
+        parse(value if isinstance(value, str) else value.get_secret_value(), form)
         return value
 
     return AfterValidator(check)
+
+
+def _header(value: SecretStr | str) -> SecretStr | str:
+    """Check that *value* can stand in a header of HTTP: a key that cannot makes every call fail."""
+    text = value if isinstance(value, str) else value.get_secret_value()
+    if re.fullmatch(r"[\x21-\x7e]*", text) is None:
+        raise ValueError("must be ASCII letters, digits and punctuation only: no space, line break or other character")
+    return value
 
 
 def matches(pattern: str, sentence: str) -> AfterValidator:
@@ -117,6 +117,9 @@ Namespace = Annotated[
 ]
 #: A whole number; true and 1.0 are none.
 Whole = Annotated[int, Field(strict=True)]
+#: A part of an access key.
+KeyText = Annotated[str, AfterValidator(_header)]
+KeySecret = Annotated[SecretStr, AfterValidator(_header)]
 #: Where to listen.
 Host = Annotated[str, AfterValidator(_host)]
 #: A part of a whole; true and text are none.

@@ -10,11 +10,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from worker.address import BROKER, DSN, ENDPOINT, REDIS, parse
 from worker.core.lane import Lane
 from worker.core.outcome import ErrorClass, Period
 from worker.setting_types import (
     Duration,
     Host,
+    KeySecret,
+    KeyText,
     Namespace,
     PositiveDuration,
     Section,
@@ -33,7 +36,7 @@ _SHORTEST_TIMEOUT: Final = timedelta(milliseconds=100)
 class BrokerSettings(Section):
     """RabbitMQ."""
 
-    url: Annotated[SecretStr, address("amqp", "amqps")] = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    url: Annotated[SecretStr, address(BROKER)] = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     namespace: Namespace = "sms"
     heartbeat: PositiveDuration = timedelta(seconds=10)
     connect_timeout: PositiveDuration = timedelta(seconds=10)
@@ -45,7 +48,7 @@ class BrokerSettings(Section):
 class RedisSettings(Section):
     """Redis."""
 
-    url: Annotated[SecretStr, address("redis", "rediss", "unix")] = SecretStr("redis://127.0.0.1:6379/0")
+    url: Annotated[SecretStr, address(REDIS)] = SecretStr("redis://127.0.0.1:6379/0")
     namespace: Namespace = "sms"
     timeout: PositiveDuration = timedelta(milliseconds=500)
     connect_timeout: PositiveDuration = timedelta(seconds=1)
@@ -54,17 +57,26 @@ class RedisSettings(Section):
 class ProviderSettings(Section):
     """The provider's API."""
 
-    endpoint: Annotated[
-        str, matches(r"https?://[^/\s@]+/?", "must be https:// or http:// and a host, with neither user nor path")
-    ] = "https://dysmsapi.ap-southeast-1.aliyuncs.com"
+    endpoint: Annotated[str, address(ENDPOINT)] = "https://dysmsapi.ap-southeast-1.aliyuncs.com"
+    allow_plain_http: bool = False
     connect_timeout: Annotated[Duration, Field(ge=_SHORTEST_TIMEOUT, le=timedelta(seconds=30))] = timedelta(seconds=3)
     read_timeout: Annotated[Duration, Field(ge=_SHORTEST_TIMEOUT, le=timedelta(minutes=2))] = timedelta(seconds=10)
     keepalive: PositiveDuration = timedelta(seconds=15)
     concurrency: Annotated[Whole, Field(ge=1, le=10_000)] = 200
     channel_id: str | None = None
-    access_key_id: str | None = None
-    access_key_secret: SecretStr | None = None
-    security_token: SecretStr | None = None
+    access_key_id: KeyText | None = None
+    access_key_secret: KeySecret | None = None
+    security_token: KeySecret | None = None
+
+    @model_validator(mode="after")
+    def _is_private(self) -> "ProviderSettings":
+        where = parse(self.endpoint, ENDPOINT)
+        if where.scheme == "http" and not (where.is_loopback or self.allow_plain_http):
+            raise ValueError(
+                "endpoint is http:// on another machine: numbers and texts could be read on the way; "
+                "use https://, or give allow_plain_http = true"
+            )
+        return self
 
     @model_validator(mode="after")
     def _key_is_whole(self) -> "ProviderSettings":
@@ -226,7 +238,7 @@ class LogSettings(Section):
 class SentrySettings(Section):
     """Sentry."""
 
-    dsn: Annotated[SecretStr, address("https", "http")] | None = None
+    dsn: Annotated[SecretStr, address(DSN)] | None = None
     environment: str = "production"
 
 

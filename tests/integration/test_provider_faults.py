@@ -110,7 +110,7 @@ async def test_many_calls_fail_side_by_side_and_each_gets_its_own_answer() -> No
 
 
 async def test_a_name_that_does_not_exist_is_not_reached() -> None:
-    async with Client(settings("http://sms.invalid"), RecordingEvents()) as client:
+    async with Client(settings("http://sms.invalid", allow_plain_http=True), RecordingEvents()) as client:
         assert await client.send(REQUEST, 300) is Fault.NOT_REACHED
 
 

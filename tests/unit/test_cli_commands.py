@@ -32,7 +32,7 @@ COMMANDS = [
     *(["dlq", name] for name in ("groups", "list", "show", "replay", "discard", "export")),
     *(["holds", name] for name in ("list", "set", "release")),
     *(["topology", name] for name in ("declare", "verify", "show")),
-    *(["config", name] for name in ("check", "show", "contract")),
+    *(["config", name] for name in ("check", "show", "redis-acl", "contract")),
 ]
 
 
@@ -265,6 +265,16 @@ def test_a_configuration_without_a_fault_is_said_to_be_so() -> None:
     ran = sms_worker("config", "check")
 
     assert (ran.code, ran.err, ran.out) == (0, "", "The configuration has no fault.\n")
+
+
+def test_an_address_by_which_others_could_read_or_answer_is_warned_of() -> None:
+    ran = sms_worker("--set", "broker.url=amqps://h/?no_verify_ssl=1", "config", "check")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(
+        "Warning: broker.url has no_verify_ssl=1: anybody on the way could read and answer in its"
+    )
+    assert ran.out.endswith("\nThe configuration has no fault.\n")
 
 
 def test_files_come_from_the_environment_unless_the_command_line_names_some(

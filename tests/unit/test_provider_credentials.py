@@ -23,7 +23,7 @@ FIRST, SECOND = AccessKey("LTAI-1", "secret-1"), AccessKey("STS-2", "secret-2", 
 class ScriptedChain:
     """Answers what it is given, the last answer for ever."""
 
-    def __init__(self, *answers: AccessKey | NoKey) -> None:
+    def __init__(self, *answers: AccessKey | Exception) -> None:
         self.answers = list(answers)
         self.opened = 0
         self.asked = 0
@@ -37,7 +37,7 @@ class ScriptedChain:
         self.asked += 1
         self.thread = threading.current_thread().name
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, NoKey):
+        if isinstance(answer, Exception):
             raise answer
         return FoundKey(answer, "env")
 
@@ -148,3 +148,13 @@ async def test_a_configured_key_is_used_without_looking_elsewhere() -> None:
 )
 async def test_without_a_configured_key_the_chain_is_asked(settings: ProviderSettings) -> None:
     assert isinstance(credentials_of(settings, RecordingEvents()), ChainCredentials)
+
+
+async def test_whatever_a_chain_raises_is_told_by_its_name_and_looked_for_again() -> None:
+    chain, events = ScriptedChain(LookupError("AccessKeySecret=hunter2"), FIRST), RecordingEvents()
+
+    async with started(chain, events) as credentials:
+        await until(lambda: credentials.key is not None)
+
+    assert events.named("provider.credentials_failed") == [{"error": "LookupError", "has_key": False}]
+    assert credentials.key == FIRST

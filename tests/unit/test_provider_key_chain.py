@@ -94,6 +94,14 @@ def test_a_failure_names_the_sources_and_none_of_their_words(monkeypatch: pytest
     assert str(raised.value) == "Source: ValueError; Source: NoKey"
 
 
+@pytest.mark.parametrize("unfit", ["LTAI\n", "LT AI", "LTAI\0", "键"])
+def test_a_key_that_no_header_may_hold_is_none(monkeypatch: pytest.MonkeyPatch, unfit: str) -> None:
+    chain = chain_of(monkeypatch, found(unfit), found("LTAI", secret=unfit))
+
+    with pytest.raises(NoKey, match=r"^Source: UnfitKey; Source: UnfitKey$"):
+        chain.fetch()
+
+
 def test_the_package_is_not_imported_before_it_is_needed() -> None:
     program = "import sys, worker.provider.client; sys.exit('alibabacloud_credentials' in sys.modules)"
 

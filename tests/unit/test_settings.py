@@ -17,6 +17,7 @@ from worker.core.outcome import ErrorClass, Period
 from worker.errors import SettingsError
 from worker.setting_types import Section, written
 from worker.settings import Settings, WindowSettings
+from worker.weaknesses import weaknesses
 
 CONFIG = Path(__file__).parents[2] / "config"
 SECRET = "tops3cret"
@@ -277,7 +278,7 @@ def test_no_fault_quotes_a_secret(environ: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("url", "seen"),
     [
-        (f"redis://h:6379/0?password={SECRET}&a=b", "redis://h:6379/0?password=***&a=b"),
+        ("rediss://h:6379/?db=5&ssl_cert_reqs=none", "rediss://h:6379/?db=5&ssl_cert_reqs=none"),
         (f"redis://:{SECRET}@h/0", "redis://:***@h/0"),
         (f"redis://{SECRET}@h/0", "redis://***@h/0"),
         (f"rediss://user:{SECRET}%2F%40x@h/0", "rediss://user:***@h/0"),
@@ -326,3 +327,123 @@ def _fields(section: Section, prefix: str = "") -> Iterator[str]:
             yield from _fields(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
+
+
+# -- addresses
+
+
+@pytest.mark.parametrize("key", ["broker.url", "redis.url", "sentry.dsn"])
+@pytest.mark.parametrize("character", "@?#/ %[é")
+def test_a_password_with_a_character_of_urls_is_a_fault_that_shows_no_part_of_it(key: str, character: str) -> None:
+    scheme, end = {"broker.url": ("amqp", "/"), "redis.url": ("redis", "/0"), "sentry.dsn": ("https", "/1")}[key]
+    for password in (f"12{character}{SECRET}", f"{SECRET}{character}{SECRET}", f"12{character}{SECRET}={SECRET}"):
+        (fault,) = faults_of([], {}, {key: f"{scheme}://user:{password}@host{end}"})
+
+        assert fault.startswith(f"flag: {key} = ***: ")
+        assert SECRET not in fault
+
+
+@pytest.mark.parametrize(
+    ("key", "url", "told"),
+    [
+        ("redis.url", "redis://h/abc", "must look like redis://user:password@host:6379/0"),
+        ("redis.url", "redis://h1,redis://h2", "must look like redis://"),
+        ("redis.url", "redis://h1:1,h2:2/0", "must look like redis://"),
+        ("redis.url", "redis:///0", "must look like redis://"),
+        ("redis.url", "redis://h:0/0", "must look like redis://"),
+        ("redis.url", "redis://h/0?timeout=abc", "has the option timeout; use redis.timeout instead"),
+        ("redis.url", "redis://h/0?decode_responses=true", "has the option decode_responses, which is none of db, ssl"),
+        ("redis.url", "rediss://h/0?ssl_ca_cert=/x", "has the option ssl_ca_cert, which is none of db, ssl_ca_certs"),
+        ("redis.url", "rediss://h/0?ssl_check_hostname=no", "has the option ssl_check_hostname, which must be true or"),
+        ("redis.url", "rediss://h/0?ssl_cert_reqs=never", "has the option ssl_cert_reqs, which must be required, opt"),
+        ("redis.url", "redis://h/0?ssl_cert_reqs=none", "has the option ssl_cert_reqs, which is for rediss:// only"),
+        ("redis.url", "redis://h/0?db=1", "names the database twice"),
+        ("redis.url", "redis://h?db=1&db=2", "has the option db twice"),
+        ("redis.url", "rediss://h?ssl_keyfile=/x", "has the option ssl_keyfile without ssl_certfile"),
+        ("broker.url", "amqp://h1,h2/", "must look like amqp://user:password@host:5672/vhost, with one host"),
+        ("broker.url", "amqp://h/?heartbeat=abc", "has the option heartbeat; use broker.heartbeat instead"),
+        ("broker.url", "amqps://h/?cacertfile=/x", "has the option cacertfile, which is none of cafile, capath"),
+        ("broker.url", "amqps://h/?no_verify_ssl=yes", "has the option no_verify_ssl, which must be 0 or 1"),
+        ("broker.url", "amqp://h/?cafile=/x", "has the option cafile, which is for amqps:// only"),
+        ("broker.url", "amqps://h/?A%20b=c", "has an option, which is none of"),
+        ("provider.endpoint", "https://host:abc", "must look like https://host, with one host, and neither user nor"),
+        ("provider.endpoint", "https://host:99999", "must look like https://host"),
+        ("provider.endpoint", "https://host?x=1", "must have no options"),
+        ("provider.endpoint", "https://a,b", "must look like https://host"),
+        ("sentry.dsn", "https://host/1", "must look like https://key@host/4711"),
+        ("sentry.dsn", "https://key@host/project", "must look like https://key@host/4711"),
+    ],
+)
+def test_an_address_that_would_not_be_used_as_it_is_written_is_refused(key: str, url: str, told: str) -> None:
+    (fault,) = faults_of([], {}, {key: url})
+
+    assert told in fault
+
+
+def test_plain_http_leaves_this_machine_only_when_that_is_allowed() -> None:
+    elsewhere = {"provider.endpoint": "http://sandbox:8080"}
+    (fault,) = faults_of([], {}, elsewhere)
+
+    assert "provider: endpoint is http:// on another machine" in fault
+    assert "allow_plain_http = true" in fault
+    assert load([], {}, elsewhere | {"provider.allow_plain_http": True}).provider.endpoint == "http://sandbox:8080"
+    for here in ("http://127.0.0.1:1", "http://localhost", "http://[::1]:1", "http://127.9.9.9"):
+        assert load([], {}, {"provider.endpoint": here}).provider.endpoint == here
+
+
+@pytest.mark.parametrize("key", ["access_key_id", "access_key_secret", "security_token"])
+@pytest.mark.parametrize("character", ["\n", "\r", "\0", " ", "\x7f", "é", "键"])
+def test_a_key_that_no_header_may_hold_is_refused(key: str, character: str) -> None:
+    whole = {"access_key_id": "id", "access_key_secret": "secret", key: f"a{character}{SECRET}"}
+    (fault,) = faults_of([], {}, {f"provider.{name}": value for name, value in whole.items()})
+
+    assert f"provider.{key} = " in fault
+    assert "must be ASCII letters, digits and punctuation only" in fault
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "told"),
+    [
+        ("broker.url", "cafile={missing}", "broker.url: cafile {missing}: No such file or directory"),
+        ("broker.url", "capath={missing}", "broker.url: capath {missing}: is no directory"),
+        ("broker.url", "cafile={text}", "broker.url: cafile {text}: holds no certificate of an authority, as PEM"),
+        ("broker.url", "certfile={text}", "broker.url: certfile {text}: is no certificate with its key"),
+        ("broker.url", "certfile={missing}&keyfile={text}", "broker.url: certfile {missing}: No such file"),
+        ("redis.url", "ssl_ca_certs={missing}", "redis.url: ssl_ca_certs {missing}: No such file or directory"),
+        (
+            "redis.url",
+            "ssl_certfile={text}&ssl_keyfile={text}",
+            "ssl_certfile {text} with ssl_keyfile {text}: is no",
+        ),
+    ],
+)
+def test_a_file_of_an_address_that_cannot_be_used_is_named_with_all_other_faults(
+    tmp_path: Path, key: str, options: str, told: str
+) -> None:
+    files = {"missing": tmp_path / "missing.pem", "text": tmp_path / "text.pem"}
+    files["text"].write_text("no certificate")
+    scheme = "amqps" if key == "broker.url" else "rediss"
+    flags = {key: f"{scheme}://h/?{options.format(**files)}", "log.level": "loud"}
+
+    level, file = faults_of([], {}, flags)
+
+    assert "log.level" in level
+    assert told.format(**files) in file
+
+
+def test_what_others_could_read_or_answer_is_told() -> None:
+    flags = {
+        "broker.url": "amqps://h/?no_verify_ssl=1",
+        "redis.url": "rediss://h/0?ssl_cert_reqs=none&ssl_check_hostname=false",
+        "provider.endpoint": "http://sandbox",
+        "provider.allow_plain_http": True,
+    }
+
+    assert weaknesses(load([], {}, flags)) == [
+        ("broker.url", "no_verify_ssl=1"),
+        ("redis.url", "ssl_cert_reqs=none"),
+        ("redis.url", "ssl_check_hostname=false"),
+        ("provider.endpoint", "http://"),
+    ]
+    assert weaknesses(Settings()) == []
+    assert weaknesses(load([], {}, {"broker.url": "amqps://h/?no_verify_ssl=0"})) == []

@@ -1,7 +1,7 @@
 """``sms-worker config``: what is in force, whether it is right, and what it means for publishers."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,9 @@ from worker.core.contract import files
 from worker.errors import UsageError
 from worker.limiter.rights import acl_command
 from worker.terms import topology_of
+from worker.weaknesses import weaknesses
+
+_WEAK: Final = "anybody on the way could read and answer in its place; a worker warns at each start"
 
 app = typer.Typer(no_args_is_help=True, help="Check and show the configuration; write the publishers' contract.")
 
@@ -27,7 +30,9 @@ def check(context: typer.Context) -> None:
 
         sms-worker --config config/worker.prod.toml config check
     """
-    Context.of(context).settings()
+    settings = Context.of(context).settings()
+    for key, option in weaknesses(settings):
+        say(f"Warning: {key} has {option}: {_WEAK}")
     say("The configuration has no fault.")
 
 

@@ -117,9 +117,10 @@ class ChainCredentials:
     async def _look(self) -> None:
         try:
             found = await asyncio.to_thread(self._fetch)
-        except NoKey as error:
+        except Exception as error:  # noqa: BLE001 - what a chain raises is not documented, and this task must not end
             # The last key stays: it may still be good, and the provider is the one who knows.
-            self._events.emit("provider.credentials_failed", error=str(error), has_key=self.key is not None)
+            told = str(error) if isinstance(error, NoKey) else type(error).__name__
+            self._events.emit("provider.credentials_failed", error=told, has_key=self.key is not None)
             return
         if found.key != self.key:
             self.key = found.key

@@ -25,6 +25,10 @@ class NoKey(Exception):  # noqa: N818 - it names a state
     """No source gave a key; the text names each source and the class of its error, never the error's own text."""
 
 
+class UnfitKey(NoKey):
+    """A source gave a key that cannot be one."""
+
+
 class KeyChain:
     """The sources, in order. Blocking: for use in a thread."""
 
@@ -76,6 +80,7 @@ def _key_of(source: Any) -> FoundKey:
     key_id, secret = credentials.get_access_key_id(), credentials.get_access_key_secret()
     if not key_id or not secret:
         raise NoKey("an empty key")
-    return FoundKey(
-        AccessKey(key_id, secret, credentials.get_security_token() or None), credentials.get_provider_name()
-    )
+    key = AccessKey(key_id, secret, credentials.get_security_token() or None)
+    if not key.is_fit:
+        raise UnfitKey("a key with spaces, line breaks or other characters that no header may hold")
+    return FoundKey(key, credentials.get_provider_name())

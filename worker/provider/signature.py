@@ -7,6 +7,7 @@ were captured from the official SDK.
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ API_VERSION: Final = "2018-05-01"
 #: SHA-256 of an empty body: every parameter of the send operations travels in the query.
 EMPTY_BODY_HASH: Final = hashlib.sha256(b"").hexdigest()
 
+_FIT: Final = re.compile(r"[\x21-\x7e]+")
 _ALGORITHM: Final = "ACS3-HMAC-SHA256"
 
 
@@ -29,6 +31,11 @@ class AccessKey:
     secret: str = field(repr=False)
     #: Of temporary credentials (STS).
     token: str | None = field(default=None, repr=False)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it can stand in a header: printable ASCII without spaces. With another one every call would fail."""
+        return all(_FIT.fullmatch(part) for part in (self.id, self.secret, self.token) if part is not None)
 
 
 class Signed(NamedTuple):

@@ -29,6 +29,7 @@ _TABLE: Final = (
     _event("worker.draining", _INFO, "Intake has stopped; what is in hand is finished.", "signal", "in_hand"),
     _event("worker.stopped", _INFO, "The worker has left.", "exit_code", "in_hand", "duration_s"),
     _event("worker.second_signal", _WARNING, "A second signal: leaving now; what is in hand comes again.", "signal"),
+    _event("settings.weak", _WARNING, "An address lets others read, or answer in its place.", "key", "option"),
     # -- the broker; role is consume, publish or operate
     _event("broker.connected", _INFO, "RabbitMQ is connected.", "role", "version", "duration_s"),
     _event("broker.lost", _WARNING, "The connection to RabbitMQ broke; it is tried again.", "role", "kind", "error"),
