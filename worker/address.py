@@ -216,3 +216,16 @@ def unverified(address: Address) -> list[str]:
         "ssl_check_hostname": ("false",),
     }
     return [f"{name}={value}" for name, value in address.options.items() if value in weak.get(name, ())]
+
+
+#: What is said when a server that asks for a certificate got none; often its reason is lost with the connection.
+_WITHOUT_CERTIFICATE: Final = re.compile(r"certificate required|reset|closed", re.IGNORECASE)
+
+
+def advice(url: str, form: Form, said: str) -> str:
+    """What to add to what was *said* of a connection that broke in its handshake; often nothing."""
+    certificate, key = ("certfile", "keyfile") if form is BROKER else ("ssl_certfile", "ssl_keyfile")
+    address = parse(url, form)
+    if address.scheme != form.tls or certificate in address.options or not _WITHOUT_CERTIFICATE.search(said):
+        return ""
+    return f"; does it ask for a certificate of your own? Then its address needs {certificate} and {key}"

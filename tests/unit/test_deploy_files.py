@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from pydantic import TypeAdapter
 from worker.cli import exit_codes
 from worker.configuration import load
 from worker.setting_types import Duration, Section
-from worker.settings import Settings
+from worker.settings import HttpSettings, Settings
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
@@ -78,7 +79,7 @@ def test_every_variable_names_a_key_of_the_settings(path: Path) -> None:
     said = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
     used = set(re.findall(r"SMS_WORKER__[A-Z0-9_]+", said))
 
-    assert used
+    assert used or path == DOCKERFILE
     assert {name.removesuffix("_FILE") for name in used} - set(keys_of(Settings())) == set()
 
 
@@ -133,13 +134,23 @@ def test_the_image_does_not_run_as_root() -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
 
 
-def test_the_image_tells_its_health_on_the_port_that_it_exposes() -> None:
+def test_the_image_tells_its_health_where_the_configuration_says() -> None:
     (check,) = final("HEALTHCHECK")
 
-    assert "/healthz" in check
-    assert "SMS_WORKER__HTTP__PORT" in check
+    assert check.endswith('CMD ["python", "-m", "worker.cli.probe"]')
+    assert find_spec("worker.cli.probe")
     assert final("EXPOSE") == [str(Settings().http.port)]
-    assert f"SMS_WORKER__HTTP__PORT={Settings().http.port}" in " ".join(final("ENV"))
+
+
+def test_no_setting_of_the_image_wins_against_a_file_of_whoever_runs_it() -> None:
+    (environment,) = final("ENV")
+
+    assert "SMS_WORKER__" not in DOCKERFILE.read_text().partition("FROM")[2]
+    assert "SMS_WORKER_CONFIG=/etc/sms-worker/image.toml" in environment.split()
+    assert "deploy/image.toml /etc/sms-worker/image.toml" in final("COPY")
+    image = ("image.toml", (DEPLOY / "image.toml").read_text())
+    assert load([image], {}) == load([], {}, {"http.host": "0.0.0.0"})
+    assert load([image, ("mine", "[http]\nhost = '::1'\nport = 1234")], {}).http == HttpSettings(host="::1", port=1234)
 
 
 def test_the_image_runs_the_worker() -> None:
@@ -170,7 +181,8 @@ def test_the_image_carries_the_version_of_the_package() -> None:
 
 
 def test_only_what_the_image_copies_is_in_its_context() -> None:
-    copied = {source.rstrip("/") for word, rest in instructions(0) if word == "COPY" for source in rest.split()[:-1]}
+    copies = [rest for stage in (0, 1) for word, rest in instructions(stage) if word == "COPY" and "--from" not in rest]
+    copied = {source.rstrip("/") for rest in copies for source in rest.split()[:-1]}
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
 
     assert "*" in ignored

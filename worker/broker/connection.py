@@ -19,6 +19,7 @@ from aiormq.abc import AbstractConnection as Transport
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError, InvalidFrameError
 
+from worker.address import BROKER, advice
 from worker.broker.leniency import tolerate_hostile_properties
 from worker.broker.retry import growing, until_it_works
 from worker.errors import BrokerUnavailable, WorkerError
@@ -50,14 +51,17 @@ async def connect(settings: BrokerSettings, role: Role) -> AbstractConnection:
     """
     tolerate_hostile_properties()
     url, timeout_s = settings.url.get_secret_value(), settings.connect_timeout.total_seconds()
-    with translated(f"RabbitMQ at {place(url)}"):
-        async with asyncio.timeout(timeout_s + _GOODBYE_S):  # the library's own bounds less than all of it
-            return await aio_pika.connect(
-                url,
-                timeout=timeout_s,
-                heartbeat=max(1, round(settings.heartbeat.total_seconds())),
-                name=f"sms-worker {role} {platform.node()} {os.getpid()}",
-            )
+    try:
+        with translated(f"RabbitMQ at {place(url)}"):
+            async with asyncio.timeout(timeout_s + _GOODBYE_S):  # the library's own bounds less than all of it
+                return await aio_pika.connect(
+                    url,
+                    timeout=timeout_s,
+                    heartbeat=max(1, round(settings.heartbeat.total_seconds())),
+                    name=f"sms-worker {role} {platform.node()} {os.getpid()}",
+                )
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(f"{error}{advice(url, BROKER, str(error))}") from error.__cause__
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from worker.address import REDIS, advice
 from worker.errors import LimiterUnavailable
 from worker.limiter.batcher import LINES
 from worker.limiter.border import translated
@@ -17,8 +18,10 @@ from worker.settings import RedisSettings
 Greeting = Callable[[AbstractConnection], Awaitable[None]]
 
 
-async def no_greeting(_connection: AbstractConnection) -> None:
-    """For somebody who grants nothing."""
+async def no_greeting(connection: AbstractConnection) -> None:
+    """For somebody who grants nothing: whether it answers at all."""
+    await connection.send_command("PING", check_health=False)
+    await connection.read_response()
 
 
 def connect(settings: RedisSettings, greet: Greeting) -> Redis:
@@ -27,6 +30,7 @@ def connect(settings: RedisSettings, greet: Greeting) -> Redis:
     redis-py repeats a command ten times by default, also a script whose answer was late: a stalled Redis then books
     two slots for one call. Here a failure is a failure.
     """
+    url = settings.url.get_secret_value()
 
     async def on_connect(connection: AbstractConnection) -> None:
         is_greeted = False
@@ -35,12 +39,14 @@ def connect(settings: RedisSettings, greet: Greeting) -> Redis:
                 await connection.on_connect_check_health(check_health=False)
                 await greet(connection)
             is_greeted = True
+        except LimiterUnavailable as error:
+            raise LimiterUnavailable(f"{error}{advice(url, REDIS, str(error))}") from None
         finally:
             if not is_greeted:  # the library would keep it, and let others use it, unless the error is one of its own
                 await connection.disconnect(nowait=True)
 
     pool = BlockingConnectionPool.from_url(
-        settings.url.get_secret_value(),
+        url,
         max_connections=LINES,
         timeout=settings.timeout.total_seconds(),
         socket_timeout=settings.timeout.total_seconds(),

@@ -11,7 +11,20 @@ from worker.limiter.scripts import Script
 from worker.settings import RedisSettings
 
 #: What this program sends itself. AUTH needs no right; SELECT is for a database other than 0.
-SENT: Final = ("evalsha", "eval", "script|load", "select", "set", "get", "hget", "time", "multi", "exec", "info")
+SENT: Final = (
+    "evalsha",
+    "eval",
+    "script|load",
+    "ping",
+    "select",
+    "set",
+    "get",
+    "hget",
+    "time",
+    "multi",
+    "exec",
+    "info",
+)
 #: Who is named when the address names nobody.
 _USER: Final = "sms-worker"
 
