@@ -102,7 +102,7 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
     async def one_request() -> None:
         request = make_request(id=f"r-{next(serial)}")
         await limiter.recall(request)
-        admission = await limiter.admit(request, "token")
+        admission = await limiter.admit(request, Token(f"t-{next(serial)}"))
         if isinstance(admission, Admitted):
             every: list[Answer | str | None] = [Answer(Accepted("1", "R", 1), 1, None), "local.timeout", None]
             await limiter.record(admission, every[next(serial) % 3])
