@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from deploy.local.stack import Stack
+from tests.signals import default_signals
 
 _OURS = ("SMS_WORKER_", "ALIBABA_CLOUD_")
 _numbers = count(1)
@@ -18,6 +19,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _default_signals() -> Iterator[None]:
+    """Tests send signals to what they start, and may themselves be started with signals ignored, as background jobs."""
+    with default_signals():
+        yield
 
 
 @pytest.fixture(scope="session")
