@@ -127,7 +127,7 @@ class Braking:
             self._tell(self._brake)
             self._moved.set()
         elif isinstance(before, Trying) and isinstance(self._brake, Released):
-            self._events.emit("brake.released", duration_s=self._now_s() - before.since_s)
+            self._tell_of_release(before, self._brake)
             self._moved.set()
 
     def _tell(self, brake: Braked) -> None:
@@ -141,6 +141,10 @@ class Braking:
             code=cause.code,
             pause_s=brake.pause.total_seconds(),
         )
+
+    def _tell_of_release(self, trial: Trying, brake: Released) -> None:
+        settled = len(brake.sample.settled)
+        self._events.emit("brake.released", settled=settled, duration_s=self._now_s() - trial.since_s)
 
     # -- narrowing the intake -------------------------------------------------------------------------------------
 
@@ -162,8 +166,13 @@ class Braking:
         """See what time alone, or somebody else, has changed."""
         now_s = self._now_s()
         before, self._brake = self._brake, at(self._brake, now_s)
-        if self._brake is not before:
-            self._events.emit("brake.trial", most=self._limits.trial)
+        match before, self._brake:
+            case Braked(), Trying():
+                self._events.emit("brake.trial", most=self._limits.trial)
+            case Trying() as trial, Released() as brake:
+                self._tell_of_release(trial, brake)
+            case _:
+                pass
         standstill = self._standstill_now()
         if standstill is None:
             if self._standstill is not None:

@@ -123,11 +123,11 @@ async def test_a_brake_pauses_gives_back_tries_and_releases() -> None:
         taken.cancel()
 
     assert rig.braking.braked is None
-    told = {"internal": 0, "dead": 20, "settled": 20, "error_class": "invalid", "code": "INVALID_PARAMETERS"}
+    told = {"internal": 0, "dead": 11, "settled": 11, "error_class": "invalid", "code": "INVALID_PARAMETERS"}
     assert rig.events.told == [
         ("brake.set", told | {"pause_s": 30.0}),
         ("brake.trial", {"most": 6}),
-        ("brake.released", {"duration_s": 31.0}),
+        ("brake.released", {"settled": 6, "duration_s": 31.0}),
     ]
 
 
@@ -146,6 +146,20 @@ async def test_a_trial_that_is_no_better_pauses_for_longer() -> None:
 
     assert [told["pause_s"] for told in rig.events.named("brake.set")] == [30, 60]
     assert rig.braking.braked
+
+
+async def test_a_trial_to_which_nothing_comes_ends_and_everything_is_let_in() -> None:
+    rig = Rig()
+    async with running(rig):
+        rig.settle(BAD, 20)
+        await eventually(lambda: rig.intake.asked == ["pause"])
+        rig.now_s = 30
+        await eventually(lambda: rig.intake.asked == ["pause", 1])
+        rig.now_s = 90
+        await eventually(lambda: rig.intake.asked == ["pause", 1, None])
+
+    assert rig.braking.braked is None
+    assert rig.events.named("brake.released") == [{"settled": 0, "duration_s": 90.0}]
 
 
 async def test_no_call_begins_from_the_moment_that_the_brake_is_set() -> None:

@@ -3,26 +3,35 @@
 A worker with a bug, or a publisher that was changed, turns a full queue into a full dead-letter queue within minutes.
 So the dispositions that were settled lately are watched, and when too many of them are bad, intake pauses.
 
-                        the last `sample` settled, all within a minute, too bad
-      ┌──────────┐ ────────────────────────────────────────────────────────────> ┌────────┐
-      │ Released │                                                                │ Braked │ nothing is let in
-      └──────────┘                            too bad: the pause doubles          └────────┘
-            ▲                       ┌──────────────────────────────────────────────▲   │
-            │  `trial` settled,     │                                                  │ the pause is over
-            │  not too bad      ┌────────┐                                             │
-            └────────────────── │ Trying │ <───────────────────────────────────────────┘
-                                └────────┘ a few are let in
+      ┌──────────┐   of the last `sample`, too many are bad   ┌────────┐
+      │ Released │ ─────────────────────────────────────────> │ Braked │ nothing is let in
+      └──────────┘                                            └────────┘
+            ▲                                                   ▲    │
+            │ `trial` settled, not too bad         too bad:     │    │ the pause is over
+            │ or its time is over: doubted         the pause    │    ▼
+            │                                      doubles     ┌────────┐
+            └───────────────────────────────────────────────── │ Trying │ a few are let in
+                                                               └────────┘
 
-Too bad: internal errors are a greater part than `internal`, or dead letters that may be our fault than `dead`. Dead
-letters that the world causes (expired, limited, a wrong number) are none of them. What is settled while braked was
-begun before, and is not counted.
+Too bad: so many internal errors that they are a greater part of `sample` than `internal`, or so many dead letters that
+may be our fault that they are a greater part than `dead`. So many are enough, also before the sample is whole, and
+however slowly they come; but bad ones that come more rarely than one in `RARELY_S` on average are no reason to stop.
+Nothing else is forgotten by age. Dead letters that the world causes (expired, limited, a wrong number) are none of
+them. What is settled while braked was begun before, and is not counted.
+
+A trial ends when `trial` dispositions were settled, when too many of them are bad, or when it lasted as long as the
+pause before it (`TRIAL_S` at least). In the last case too little came to prove anything: everything is let in, but
+doubted, that is, judged as in a trial until `trial` dispositions were settled, and a pause that follows doubles too.
 
 Instants are seconds of a clock that only goes forward.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import islice
+from math import floor
 from typing import Final, Self, TypeAlias
 
 from worker.core.disposition import Dead, Disposition, GiveBack
@@ -32,8 +41,10 @@ from worker.core.outcome import ErrorClass
 OURS: Final = frozenset(
     {ErrorClass.INTERNAL, ErrorClass.MALFORMED, ErrorClass.INVALID, ErrorClass.CONTENT, ErrorClass.UNKNOWN}
 )
-#: Dispositions that are older say little about now. Seconds.
-LATELY_S: Final = 60.0
+#: Bad ones that come more rarely than one in so many seconds are no reason to stop.
+RARELY_S: Final = 600.0
+#: A trial lasts so long at least, so that a slow call can come to its end. Seconds.
+TRIAL_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +55,11 @@ class Limits:
     internal: float = 0.05
     #: The part of dead letters that may be our fault, 0 to 1; 1 bears all.
     dead: float = 0.5
-    #: Dispositions that are judged at a time: fewer prove nothing.
+    #: Dispositions that are judged at a time, the latest; the parts are parts of so many.
     sample: int = 100
     #: The first pause.
     pause: timedelta = timedelta(seconds=30)
-    #: The longest pause.
+    #: The longest pause, and the longest trial.
     longest: timedelta = timedelta(minutes=10)
     #: Dispositions after a pause that show whether it has become better.
     trial: int = 20
@@ -90,15 +101,29 @@ class Sample:
         dead = self.dead + _is_dead(settled) - sum(map(_is_dead, gone))
         return Sample(kept, internal, dead)
 
-    def is_too_bad(self, limits: Limits, of: int) -> bool:
-        """Whether the bad ones are too great a part of *of* dispositions."""
-        return self.internal / of > limits.internal or self.dead / of > limits.dead
+    def is_too_bad(self, limits: Limits, of: int, now_s: float) -> bool:
+        """Whether the bad ones are too great a part of *of* dispositions, and not too rare to say anything."""
+        return (
+            self.internal / of > limits.internal and self._are_frequent(_is_internal, limits.internal, of, now_s)
+        ) or (self.dead / of > limits.dead and self._are_frequent(_is_dead, limits.dead, of, now_s))
+
+    def _are_frequent(self, is_bad: Callable[[Settled], bool], part: float, of: int, now_s: float) -> bool:
+        """Whether the latest bad ones, as many as exceed *part* of *of*, came in no more than their time."""
+        enough = enough_of(part, of)
+        latest = islice((one.at_s for one in reversed(self.settled) if is_bad(one)), enough)
+        return now_s - min(latest) <= enough * RARELY_S
 
     def cause(self) -> "Cause":
         """Why it is too bad, in numbers."""
         faults = Counter(one.fault for one in self.settled if one.fault is not None)
         (((error_class, code), _),) = faults.most_common(1)
         return Cause(self.internal, self.dead, len(self.settled), error_class, code)
+
+
+def enough_of(part: float, of: int) -> int:
+    """The smallest number that is a greater part of *of* than *part*."""
+    nearly = floor(part * of)  # floats: 0.29 * 100 is 28.999999999999996
+    return next(number for number in range(nearly, nearly + 3) if number / of > part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +149,8 @@ class Released:
     """Everything goes on."""
 
     sample: Sample = field(default_factory=Sample)
+    #: The pause before a trial to which too little came to prove anything; None when there is no such doubt.
+    doubted: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +168,8 @@ class Trying:
     """A few are let in, to see whether it has become better."""
 
     since_s: float
+    #: When it ends, whatever came.
+    until_s: float
     #: The pause before.
     pause: timedelta
     #: Why it was braked.
@@ -153,35 +182,42 @@ Brake: TypeAlias = Released | Braked | Trying
 
 def after(brake: Brake, settled: Settled, limits: Limits) -> Brake:
     """The brake when *settled* has happened."""
+    now_s = settled.at_s
     match brake:
+        case Released(sample, timedelta() as pause):
+            return _tried(brake, sample.with_(settled, limits.trial), now_s, pause, limits)
         case Released(sample):
-            return _watched(sample.with_(settled, limits.sample), settled.at_s, limits)
+            return _watched(sample.with_(settled, limits.sample), now_s, limits)
         case Trying():
-            return _tried(brake, brake.sample.with_(settled, limits.trial), settled.at_s, limits)
+            return _tried(brake, brake.sample.with_(settled, limits.trial), now_s, brake.pause, limits)
         case Braked():
             return brake
 
 
 def at(brake: Brake, now_s: float) -> Brake:
     """The brake when it is *now_s* and nothing else has happened."""
-    if isinstance(brake, Braked) and now_s >= brake.until_s:
-        return Trying(brake.since_s, brake.pause, brake.cause)
-    return brake
+    match brake:
+        case Braked(since_s, until_s, pause, cause) if now_s >= until_s:
+            return Trying(since_s, now_s + max(pause.total_seconds(), TRIAL_S), pause, cause)
+        case Trying(_, until_s, pause, _, sample) if now_s >= until_s:
+            return Released(sample, pause)
+        case _:
+            return brake
 
 
 def _watched(sample: Sample, now_s: float, limits: Limits) -> Brake:
-    is_whole = len(sample.settled) >= limits.sample
-    if is_whole and now_s - sample.settled[0].at_s <= LATELY_S and sample.is_too_bad(limits, limits.sample):
+    if sample.is_too_bad(limits, limits.sample, now_s):
         return _braked(now_s, now_s, limits.pause, sample.cause())
     return Released(sample)
 
 
-def _tried(brake: Trying, sample: Sample, now_s: float, limits: Limits) -> Brake:
-    if sample.is_too_bad(limits, limits.trial):  # also before its end: it can become no better
-        return _braked(brake.since_s, now_s, min(brake.pause * 2, limits.longest), sample.cause())
+def _tried(brake: Released | Trying, sample: Sample, now_s: float, pause: timedelta, limits: Limits) -> Brake:
+    if sample.is_too_bad(limits, limits.trial, now_s):
+        since_s = brake.since_s if isinstance(brake, Trying) else now_s
+        return _braked(since_s, now_s, min(pause * 2, limits.longest), sample.cause())
     if len(sample.settled) >= limits.trial:
-        return Released()
-    return Trying(brake.since_s, brake.pause, brake.cause, sample)
+        return Released(sample)
+    return replace(brake, sample=sample)
 
 
 def _braked(since_s: float, now_s: float, pause: timedelta, cause: Cause) -> Braked:

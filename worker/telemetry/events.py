@@ -82,7 +82,7 @@ _TABLE: Final = (
         reported=True,
     ),
     _event("brake.trial", _INFO, "The pause is over; a few are let in to see whether it has become better.", "most"),
-    _event("brake.released", _INFO, "It has become better: intake goes on.", "duration_s"),
+    _event("brake.released", _INFO, "The trial found no more than is borne: intake goes on.", "settled", "duration_s"),
     _event("intake.paused", _WARNING, "Nothing can be sent for now: what waits is back in its queues.", "reason"),
     _event("intake.resumed", _INFO, "Sending is possible again: intake goes on.", "reason"),
     # -- the limiter
