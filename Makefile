@@ -10,7 +10,7 @@ SERVED := tests/integration tests/faults
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test faults check bench lock clean
+.PHONY: help demo test faults mutants check bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ test: check ## All of check, then the tests against a real RabbitMQ and Redis (i
 faults: .venv/.built ## The fault tests at full size: a thousand worker kills, 50 broker kills, 100 Redis kills …
 	@$(V)/python -m deploy.local install
 	@SMS_FAULTS=full $(V)/pytest tests/faults
+
+mutants: .venv/.built ## Change worker/core in a thousand small ways: do the tests notice? (make mutants MODULES="brake plan")
+	@$(V)/python -m tests.mutants $(MODULES)
 
 bench: .venv/.built ## Measure throughput on this machine
 	@$(V)/python -m deploy.local run -- $(V)/python -m tests.bench

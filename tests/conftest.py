@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.local.stack import Stack
 from tests.signals import default_signals
 
 _OURS = ("SMS_WORKER_", "ALIBABA_CLOUD_")
 _numbers = count(1)
+
+# An example of a property has no time limit (by default 200 ms): on a busy machine it would measure the neighbours.
+settings.register_profile("ours", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 
 @pytest.fixture(autouse=True)

@@ -64,14 +64,24 @@ class Rig:
         self.now_s = 0.0
         self.intake, self.queue, self.events = FakeIntake(), FakeQueue(), RecordingEvents()
         self.standing: Standstill | None = None
+        self.looks = 0
         self.braking = Braking(
             limits,
             self.queue,
             self.events,
             lanes=3,
-            standstill=lambda: self.standing,
+            standstill=self._look,
             now_s=lambda: self.now_s,
         )
+
+    def _look(self) -> Standstill | None:
+        self.looks += 1
+        return self.standing
+
+    async def looked(self) -> None:
+        """Wait until the intake is as wide as it should be now: until somebody looked after this."""
+        before = self.looks
+        await eventually(lambda: self.looks > before)
 
     def settle(self, disposition: Disposition, times: int) -> None:
         for _ in range(times):
@@ -141,7 +151,7 @@ async def test_a_trial_that_is_no_better_pauses_for_longer() -> None:
         rig.settle(BAD, 4)
         await eventually(lambda: rig.intake.asked == ["pause", 1, "pause"])
         rig.now_s = 89
-        await asyncio.sleep(0.02)
+        await rig.looked()
         assert rig.intake.asked == ["pause", 1, "pause"]
 
     assert [told["pause_s"] for told in rig.events.named("brake.set")] == [30, 60]
@@ -193,9 +203,9 @@ async def test_a_standstill_gives_back_what_waits_once_and_holds_a_few_for_probe
     async with running(rig):
         waiting = rig.wait_for_a_turn()
         rig.standing = why
-        await asyncio.sleep(0.02)
+        await rig.looked()
         rig.now_s = PATIENCE_S - 0.1
-        await asyncio.sleep(0.02)
+        await rig.looked()
         assert (rig.intake.asked, waiting.done()) == ([], False)
 
         rig.now_s = PATIENCE_S
@@ -209,7 +219,7 @@ async def test_a_standstill_gives_back_what_waits_once_and_holds_a_few_for_probe
             assert not probe.done()
             probe.cancel()
         rig.now_s = 1000
-        await asyncio.sleep(0.05)
+        await rig.looked()
         assert rig.intake.asked == asked
 
         rig.standing = None
@@ -224,7 +234,7 @@ async def test_a_blink_is_waited_for_with_everything_in_hand() -> None:
         for second in range(10):
             rig.now_s = 3.0 * second
             rig.standing = Standstill.LIMITER if second % 2 else None
-            await asyncio.sleep(0.02)
+            await rig.looked()
 
     assert (rig.intake.asked, rig.events.told) == ([], [])
 
@@ -233,7 +243,7 @@ async def test_of_brake_and_standstill_the_narrower_counts() -> None:
     rig = Rig()
     async with running(rig):
         rig.standing = Standstill.HELD
-        await asyncio.sleep(0.02)
+        await rig.looked()
         rig.now_s = 10
         await eventually(lambda: rig.intake.asked == ["pause", 2])
         rig.settle(BAD, 20)

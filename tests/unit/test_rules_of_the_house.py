@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from hypothesis import settings
 
 WORKER = Path(__file__).parents[2] / "worker"
 FILES = sorted(WORKER.rglob("*.py"))
@@ -113,3 +114,7 @@ def test_names_use_the_words_of_the_house() -> None:
     }
 
     assert offenders == set()
+
+
+def test_no_property_fails_because_the_machine_is_busy() -> None:
+    assert settings().deadline is None
