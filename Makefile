@@ -6,11 +6,14 @@ V := .venv/bin
 REQUIREMENTS := deploy/requirements
 #: Suites that need servers.
 SERVED := tests/integration tests/faults
+#: For compat: Debian's suite that RabbitMQ comes from, and what stands in for Redis.
+SUITE := trixie
+CACHE := valkey
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test faults mutants check bench lock clean
+.PHONY: help demo test faults compat mutants check bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +36,9 @@ faults: .venv/.built ## The fault tests at full size: a thousand worker kills, 5
 	@$(V)/python -m deploy.local install
 	@SMS_FAULTS=full $(V)/pytest tests/faults
 
+compat: .venv/.built ## The tests that need servers, against those of a newer Debian, with CACHE=valkey or redis
+	@$(V)/python -m deploy.local newer --suite $(SUITE) --cache $(CACHE) -- $(V)/pytest $(SERVED)
+
 mutants: .venv/.built ## Change worker/core in a thousand small ways: do the tests notice? (make mutants MODULES="brake plan")
 	@$(V)/python -m tests.mutants $(MODULES)
 
@@ -48,7 +54,7 @@ lock: LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no
 
 clean: ## Remove caches, and what servers of runs that were cut short left behind; .venv stays
 	@$(PYTHON) -m deploy.local clean
-	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .newer dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find worker tests deploy -name __pycache__ -type d -exec rm -rf {} +
 
 .venv/.built: pyproject.toml $(REQUIREMENTS)/dev.txt

@@ -1,7 +1,9 @@
 """``python -m deploy.local run -- COMMAND…``: run a command with a private RabbitMQ and Redis. See ``--help``."""
 
 import argparse
+import os
 import signal
+import subprocess
 import sys
 from types import FrameType
 from typing import NoReturn
@@ -9,6 +11,7 @@ from typing import NoReturn
 from deploy.local.command import run
 from deploy.local.error import StackError
 from deploy.local.install import install
+from deploy.local.newer import CACHES, environment_with
 from deploy.local.stack import Stack, clean
 
 
@@ -23,6 +26,9 @@ def main() -> int:
                 install()
             case "clean":
                 clean()
+            case "newer":
+                environment = environment_with(arguments.suite, arguments.cache, os.environ)
+                return subprocess.run(arguments.command, env=environment, check=False).returncode
             case _:
                 install()
                 with Stack() as stack:
@@ -41,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     start = actions.add_parser("run", help="run a command with both servers, and stop them when it ends")
     start.add_argument("command", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
     actions.add_parser("install", help="install the servers that are missing")
+    newer = actions.add_parser(
+        "newer", help="run a command that finds RabbitMQ and Redis of a newer Debian on its PATH"
+    )
+    newer.add_argument("--suite", default="trixie", help="Debian's suite (default: %(default)s)")
+    newer.add_argument("--cache", choices=CACHES, default=CACHES[0], help="what stands in for Redis")
+    newer.add_argument("command", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
     actions.add_parser("clean", help="end and remove what runs that were cut short left behind")
     return parser
 

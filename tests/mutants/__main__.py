@@ -17,7 +17,7 @@ from typing import Final
 from rich.console import Console
 
 from tests.mutants.mutations import Mutant, mutants_of
-from tests.mutants.trial import Trial, tests_of
+from tests.mutants.trial import Trial, files_for
 
 ROOT: Final = Path(__file__).parents[2]
 CORE: Final = ROOT / "worker" / "core"
@@ -53,7 +53,7 @@ def _module(name: str, equivalent: dict[str, str], console: Console) -> tuple[li
     """The survivors, how many were tried, and the names of all."""
     mutants = list(mutants_of(name, (CORE / f"{name}.py").read_text("utf-8")))
     began = time.monotonic()
-    trial = Trial(f"worker.core.{name}", tests_of(name, ROOT))
+    trial = Trial(f"worker.core.{name}", files_for(name, ROOT))
     if not trial.passes_unchanged():
         console.print(f"{name}: its tests fail without any change, or there are none", markup=False)
         return mutants, len(mutants), {mutant.name for mutant in mutants}

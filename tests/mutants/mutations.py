@@ -33,6 +33,8 @@ _SWAPS: Final[dict[type[ast.AST], tuple[type[ast.AST], ...]]] = {
 }
 #: Functions that are easily taken for one another.
 _NAMES: Final = {"min": "max", "max": "min", "any": "all", "all": "any", "floor": "ceil", "ceil": "floor"}
+#: Numbers up to this one count something, or are an index.
+_COUNTS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def _of_values(node: ast.AST) -> Iterator[Site]:
         case ast.Constant(value=bool(value)):
             yield node, f"{value} -> {not value}", _setting(node, "value", not value)
         case ast.Constant(value=int(value) | float(value)):
-            for new in (value + 1, value - 1):
+            # Off by one where one counts; larger numbers are measures, and a test should notice another order of size.
+            for new in (value + 1, value - 1) if abs(value) <= _COUNTS else (value * 2, value // 2):
                 yield node, f"{value} -> {new}", _setting(node, "value", new)
         case ast.Return(value=value) if value is not None and not _is_none(value):
             yield node, "return None", _setting(node, "value", ast.Constant(None))
