@@ -6,7 +6,7 @@ import pytest
 from tests.makers import NOW, make_failed
 from worker.core.lane import Lane
 from worker.core.outcome import Accepted, Closed, Early, Outcome, Unserved
-from worker.core.plan import UNLIMITED_LEASE, is_certain, lane_for, lease
+from worker.core.plan import is_certain, lane_for, lease
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_slot_goes_to_the_most_urgent_lane_unless_it_is_a_guaranteed_share(
 
 @pytest.mark.parametrize(
     ("rate", "unbooked", "slots"),
-    [(2000, 500, 40), (2000, 7, 7), (30, 500, 1), (1, 500, 1), (0, 500, UNLIMITED_LEASE), (0, 3, 3), (30, 0, 1)],
+    [(2000, 500, 40), (2000, 7, 7), (30, 500, 1), (1, 500, 1), (0, 500, 64), (0, 3, 3), (30, 0, 1)],
 )
 def test_a_lease_is_a_moment_of_quota_and_never_more_than_waits(rate: int, unbooked: int, slots: int) -> None:
     assert lease(rate, unbooked) == slots
