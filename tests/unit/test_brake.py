@@ -211,3 +211,13 @@ def test_a_dead_letter_that_the_world_causes_is_none_of_ours(error_class: ErrorC
 )
 def test_only_what_was_settled_for_good_or_for_later_counts(disposition: Disposition, settled: Settled | None) -> None:
     assert Settled.of(disposition, 1) == settled
+
+
+def test_a_trial_is_twenty_dispositions() -> None:
+    """Half of them may be dead, and one in twenty an internal error."""
+    trying = Trying(0, 60, timedelta(seconds=30), Cause(0, 51, 51, *INVALID))
+
+    assert isinstance(settle(trying, *[INVALID] * 10, limits=Limits()), Trying)
+    assert isinstance(settle(trying, *[INVALID] * 11, limits=Limits()), Braked)
+    assert isinstance(settle(trying, *[GOOD] * 19, limits=Limits()), Trying)
+    assert isinstance(settle(trying, *[GOOD] * 20, limits=Limits()), Released)

@@ -147,3 +147,8 @@ def test_every_code_that_is_about_a_sender_or_a_limit_of_a_country_teaches() -> 
     for row in [*senders, *countries]:
         (lesson,) = taught(Failed(row, called=True, code=row.code))
         assert isinstance(lesson, Refused)
+
+
+def test_what_is_taught_by_a_call_is_no_probe_unless_it_says_so() -> None:
+    assert not Refused(ACME, "INVALID_SENDERID", "").probed
+    assert not Works(ACME).probed

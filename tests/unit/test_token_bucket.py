@@ -7,7 +7,17 @@ import pytest
 
 from worker.core.lane import Lane
 from worker.core.quota import Quota
-from worker.core.token_bucket import Booked, Later, Share, TokenBucket, furthest_reach_us, silence_us, window_us
+from worker.core.token_bucket import (
+    CLOCK_STEP_US,
+    THROTTLE_PAUSE_US,
+    Booked,
+    Later,
+    Share,
+    TokenBucket,
+    furthest_reach_us,
+    silence_us,
+    window_us,
+)
 
 NOW = 1_790_000_000_000_000
 MS = 1000
@@ -286,3 +296,29 @@ def test_the_ramp_and_a_factor_slow_down_together() -> None:
     answer = bucket.grant(NOW, OTP, share(), 2)
     assert isinstance(answer, Booked)
     assert answer.waits_us == (0, 363_637)  # a tenth of a second by 0.275
+
+
+def test_a_lane_without_a_floor_has_none_to_be_due() -> None:
+    bucket = full(-100)
+    bucket.grant(NOW, MARKETING, share(MARKETING), 1)
+
+    assert bucket.floor_due == {}
+
+
+def test_a_floor_that_was_taken_away_is_not_waited_for() -> None:
+    bucket = full(1300)
+    bucket.floor_due = {MARKETING: NOW + 30 * MS}
+
+    assert bucket.grant(NOW, MARKETING, share(MARKETING), 1) == Later(250 * MS)
+
+
+def test_a_ramp_that_begins_later_stands_at_its_start() -> None:
+    bucket = TokenBucket(ramp_from=NOW, ramp_until=NOW + 4)
+
+    assert bucket.ramp_now(NOW) == 0.1
+    assert bucket.ramp_now(NOW - 2) == 0.1
+
+
+def test_pause_and_clock_step_are_what_the_scripts_are_given() -> None:
+    """A throttled call pauses for 100 ms; a slot 10 s ahead tells of a clock that was set back."""
+    assert (THROTTLE_PAUSE_US, CLOCK_STEP_US) == (100 * MS, 10_000 * MS)
