@@ -1,5 +1,6 @@
 """What the outcome of one call teaches about all others."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from worker.core.lesson import (
     holds_account,
     lessons,
 )
-from worker.core.outcome import Accepted, ErrorClass, Failed, Outcome, Scope, Unserved
+from worker.core.outcome import Accepted, ErrorClass, Failed, Outcome, Period, Scope, Unserved
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # in Singapore
 NO_PROBE: frozenset[HoldName] = frozenset()
@@ -152,3 +153,16 @@ def test_every_code_that_is_about_a_sender_or_a_limit_of_a_country_teaches() -> 
 def test_what_is_taught_by_a_call_is_no_probe_unless_it_says_so() -> None:
     assert not Refused(ACME, "INVALID_SENDERID", "").probed
     assert not Works(ACME).probed
+
+
+@pytest.mark.parametrize(
+    ("period", "lasts"), [(None, HALF_A_DAY), (Period.DAY, HALF_A_DAY), (Period.MONTH, timedelta(days=7.5))]
+)
+def test_a_limit_lasts_until_its_period_ends_and_that_is_the_day_when_none_is_known(
+    period: Period | None, lasts: timedelta
+) -> None:
+    failed = make_failed("COUNTRY_TRAFFIC_LIMIT")
+    (lesson,) = taught(replace(failed, row=replace(failed.row, period=period)))
+
+    assert isinstance(lesson, Refused)
+    assert lesson.lasts == lasts
