@@ -25,7 +25,7 @@ from tests.scripted_server import (
     scripted_server,
     settings,
 )
-from worker.core.outcome import Reply
+from worker.core.outcome import Fault, Reply
 from worker.provider.client import Client
 from worker.provider.credentials import ConfiguredCredentials
 from worker.provider.replies import MOST_BYTES
@@ -61,6 +61,32 @@ async def test_the_call_on_the_wire_is_the_one_that_was_signed() -> None:
         "content-length": "0",
         "user-agent": headers["user-agent"],
     }
+
+
+@pytest.mark.parametrize("key", [AccessKey("LT\nAI", "secret"), AccessKey("LTAI", "secret", "to\rken")])
+async def test_a_key_that_no_header_may_hold_fails_before_a_byte_is_written(key: AccessKey) -> None:
+    """So whoever claimed the request knows that it was not sent."""
+    async with scripted_server(OK) as provider:
+        where = settings(f"http://127.0.0.1:{provider.port}")
+        async with Client(where, RecordingEvents(), credentials=ConfiguredCredentials(key)) as client:
+            with pytest.raises(ValueError, match="no header may hold"):
+                await client.send(REQUEST, 300)
+
+    assert provider.calls == []
+
+
+async def test_whatever_else_the_library_raises_leaves_the_call_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte may have left: only what fails before is certain."""
+
+    async def read(_content: object) -> bytes:
+        raise LookupError("nobody expected this")
+
+    monkeypatch.setattr("worker.provider.client._read", read)
+    async with (
+        scripted_server(OK) as provider,
+        Client(settings(f"http://127.0.0.1:{provider.port}"), RecordingEvents()) as client,
+    ):
+        assert await client.send(REQUEST, 300) is Fault.CONNECTION_CUT
 
 
 async def test_many_calls_share_one_connection() -> None:

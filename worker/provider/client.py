@@ -141,6 +141,8 @@ class Client:
         url = URL.build(
             scheme=self._base.scheme, authority=self._base.raw_authority, path="/", query_string=query, encoded=True
         )
+        if not "".join(headers.values()).isprintable():  # aiohttp would find it only while it writes
+            raise ValueError("a header of the call has a character that no header may hold")
         try:
             async with session.post(url, headers=headers, allow_redirects=False) as response:
                 body = await _read(response.content)
@@ -150,7 +152,7 @@ class Client:
             return Fault.NOT_REACHED
         except TimeoutError:
             return Fault.TIMEOUT
-        except (aiohttp.ClientError, OSError):
+        except Exception:  # noqa: BLE001 - whatever a peer makes the library raise, bytes may have left
             return Fault.CONNECTION_CUT
         return read_reply(response.status, response.headers, body)
 
