@@ -76,7 +76,8 @@ MARKS = st.text("@:/?#%[],;&=+ aB1.-é\x00\n", min_size=1, max_size=24)
 
 @given(MARKS, st.sampled_from([BROKER, REDIS, ENDPOINT, DSN]))
 def test_whatever_stands_there_it_is_read_or_refused_in_a_sentence_that_does_not_quote_it(text: str, form: Any) -> None:
-    secret = "4f9b8a7c"
+    # It begins with no hexadecimal digit: after a bare % such a one cannot be told from an encoded character.
+    secret = "zq9b8a7c"
     url = f"{form.schemes[0]}://user:{text}{secret}@host/1"
     told = ""
     try:
