@@ -15,17 +15,14 @@ from typing import Final
 
 from worker import __version__
 from worker.braking import Braking, Standstill
-from worker.broker.connection import connected, tell_lost
 from worker.broker.consumer import Intake
-from worker.broker.declare import declare, verify
-from worker.broker.difference import Difference
+from worker.broker.fit import fit_topology
 from worker.broker.publisher import Publisher
-from worker.broker.retry import until_it_works
 from worker.broker.settle import BrokerSettler
 from worker.core.holds import ACCOUNT, Hold
 from worker.core.lane import Lane
 from worker.dispatch import Dispatch
-from worker.errors import BrokerUnavailable, LimiterUnavailable, TopologyMismatch, WorkerError
+from worker.errors import LimiterUnavailable, WorkerError
 from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter
 from worker.pipeline import Pipeline
@@ -43,8 +40,6 @@ from worker.weaknesses import weaknesses
 _WATCH_S: Final = 1.0
 #: How often the start looks whether a connection has come. Seconds.
 _LOOK_S: Final = 0.05
-#: Differences of the topology that are told in full; a broker where nothing is declared has some sixty.
-_MOST_TOLD: Final = 5
 #: How often a drain tries to write what Redis does not know yet. Seconds.
 _DEBT_PAUSE_S: Final = 0.25
 #: From the last acknowledgement to the end of its connection. A quorum queue loses acknowledgements that it has not
@@ -180,7 +175,7 @@ class App:
         parts.start(self._watch(), "watch")
         await self.provider.start()
         parts.start(self.dispatch.run(), "dispatch")
-        await self._fit_topology()
+        await fit_topology(self.settings.broker, self.topology, self._events)
         parts.start(self.publisher.run(), "broker publish")
         await _until(lambda: self.publisher.is_connected)
         # Not before: that outcomes cannot be told while nothing is taken is no standstill.
@@ -189,36 +184,6 @@ class App:
         await _until(lambda: self.intake.is_consuming)
         lanes = ",".join(lane.value for lane in Lane if lane in self.settings.worker.lanes)
         self._events.emit("worker.started", version=__version__, lanes=lanes, pid=os.getpid())
-
-    async def _fit_topology(self) -> None:
-        """Declare, or only compare, before anything is taken: a queue that loses messages must stop the start.
-
-        Raises:
-            TopologyMismatch: the broker's topology differs in a way that can lose messages.
-        """
-        differences = await self._differences()
-        fatal = [difference.sentence for difference in differences if difference.is_fatal]
-        if fatal:
-            more = [f"and {len(fatal) - _MOST_TOLD} more"] if len(fatal) > _MOST_TOLD else []
-            told = "\n- ".join(fatal[:_MOST_TOLD] + more)
-            raise TopologyMismatch(f"the broker's topology can lose messages:\n- {told}")
-        for difference in differences:
-            self._events.emit("broker.differs", difference=difference.sentence)
-
-    async def _differences(self) -> list[Difference]:
-        fit = declare if self.settings.broker.declare else verify
-        pause_s = self.settings.broker.reconnect_pause.total_seconds()
-
-        async def compare() -> list[Difference]:
-            async with connected(self.settings.broker, "operate") as connection:
-                return await fit(connection, self.topology)
-
-        return await until_it_works(
-            compare,
-            on=(BrokerUnavailable,),
-            wait=lambda _: pause_s,
-            tell=lambda error: tell_lost(self._events, "operate", error),
-        )
 
     async def _watch(self) -> None:
         """Know how Redis and the account are."""

@@ -77,8 +77,16 @@ async def test_everybody_can_work(urls: Mapping[str, str], redis_url: str) -> No
 @pytest.mark.parametrize(
     ("user", "exchanges", "queues"),
     [
-        ("publishers", ["sms.due", "sms.dead", "sms.done", "sms.delay.05", "sms.unroutable"], ["sms.done", "sms.send.otp"]),
-        ("operators", ["sms.send", "sms.dead", "sms.done", "sms.delay.05"], ["sms.done", "sms.send.otp", "sms.delay.05"]),
+        (
+            "publishers",
+            ["sms.due", "sms.dead", "sms.done", "sms.delay.05", "sms.unroutable"],
+            ["sms.done", "sms.send.otp"],
+        ),
+        (
+            "operators",
+            ["sms.send", "sms.dead", "sms.done", "sms.delay.05"],
+            ["sms.done", "sms.send.otp", "sms.delay.05"],
+        ),
         ("readers", ["sms.send", "sms.due", "sms.dead", "sms.done"], ["sms.send.otp", "sms.dead.invalid"]),
         ("workers", ["amq.direct"], ["theirs"]),
     ],
