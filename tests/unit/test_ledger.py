@@ -11,6 +11,7 @@ from worker.core.lane import Lane
 from worker.core.ledger import (
     CALLER_LOST,
     ID_REUSED,
+    NOBODY,
     Busy,
     Claimed,
     Doubtful,
@@ -150,6 +151,7 @@ def test_the_content_is_all_that_the_provider_is_told() -> None:
     }
     usual = fingerprint(make_request().sms)
 
+    assert len(usual) == 8
     assert len({fingerprint(make_request(**{key: value}).sms) for key, value in told.items()} | {usual}) == 5
     assert {fingerprint(make_request(**{key: value}).sms) for key, value in untold.items()} == {usual}
     assert fingerprint(make_request(to="85251234567").sms) == usual, "a leading + is not sent"
@@ -177,3 +179,8 @@ def test_what_the_ledger_knows_becomes_the_outcome_of_who_asked() -> None:
     assert isinstance(doubtful, Failed)
     assert (doubtful.code, doubtful.unknowns, doubtful.called) == (CALLER_LOST, 2, True)
     assert doubtful.detail == f"({CALLER_LOST}, called at 2026-11-23T12:00:00.000+00:00)"
+
+
+def test_nobody_claims_under_no_name_and_no_number() -> None:
+    assert (NOBODY.caller, NOBODY.number, Token("w1").number) == ("", 0, 1)
+    assert Entry(State.SENT) == Entry(State.SENT, NOBODY, b"", 0, 0, 0, 0, "", None)
