@@ -71,3 +71,18 @@ def test_one_fast_exchange_makes_up_for_many_slow_ones() -> None:
     clock, _, _ = exchanged([(0.02, 0.0001, 0.0001), *[(0.02, slow, slow)] * 20], 5e8, 0)
 
     assert clock.doubt < 0.003
+
+
+def test_what_is_known_of_their_time_grows_less_certain() -> None:
+    clock = RemoteClock(least=10.0, most=12.0, at=1000.0)
+
+    assert (clock.doubt, clock.ours(990.0)) == (2.0, 1002.0)
+    assert clock.theirs(1000.0) == 990.0
+    assert clock.theirs(3000.0) == 2990.0 + 2000 * DRIFT
+
+
+def test_bounds_that_touch_do_not_exclude_each_other() -> None:
+    known = RemoteClock(least=10.0, most=12.0, at=1000.0)
+
+    assert seen(known, asked=1000.0, answered=1000.0, theirs=988.0) == RemoteClock(12.0, 12.0, 1000.0)
+    assert seen(known, asked=999.0, answered=1000.0, theirs=500.0) == RemoteClock(499.0, 500.0, 1000.0)
