@@ -98,7 +98,9 @@ def test_what_was_lost_or_sent_twice_is_noticed(changes: dict[str, Any], what: s
 
 def test_the_report_tells_whether_everything_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(ENDED)
-    assert "Everything agrees" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Everything agrees" in shown
+    assert "\\" not in shown, "an escape of what should be a line end"
     assert not report(replace(ENDED, calls=(*CALLS, call("otp.1", 9.0)), left={"demo.send.otp": 1}))
     told = capsys.readouterr().out
     assert "Something does not agree" in told

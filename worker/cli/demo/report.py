@@ -34,14 +34,14 @@ def report(ended: Ended) -> bool:
     _rate(ended)
     rows = [row for dead, letters in ended.letters.items() for row in grouped(dead, len(letters), letters)]
     listing("Dead-letter groups", ("class", "code", "letters", "remedy"), rows, wide=("remedy",))
-    say("What sms-worker dlq groups shows: the provider's code, and what an operator should do about it.\n")
+    _explain("What sms-worker dlq groups shows: the provider's code, and what an operator should do about it.")
     found = list(checks(ended))
     rows = [
         {"check": one.what, "books": one.books, "queues": one.queues, "agree": "yes" if one.agrees else "NO"}
         for one in found
     ]
     listing("Do the sandbox's books and the queues agree?", ("check", "books", "queues", "agree"), rows)
-    say("The sandbox counts what it accepted, the queues what the workers made of it.\n")
+    _explain("The sandbox counts what it accepted, the queues what the workers made of it.")
     agreed = all(one.agrees for one in found)
     say(
         "Everything agrees: no request was lost, and none was sent twice but by the OTP lane's policy."
@@ -60,7 +60,7 @@ def _destinations(ended: Ended) -> None:
     ends.append(("in all", "", sum(count for _, _, count in ends)))
     rows = [{"queue": queue, "class": error_class, "requests": count} for queue, error_class, count in ends]
     listing("Requests by final queue and class", ("queue", "class", "requests"), rows)
-    say("Accepted requests are done; each other one is in the dead-letter queue of its class, with the reason.\n")
+    _explain("Accepted requests are done; each other one is in the dead-letter queue of its class, with the reason.")
 
 
 def _rate(ended: Ended) -> None:
@@ -77,7 +77,7 @@ def _rate(ended: Ended) -> None:
     }
     rows = [{"measure": measure, "value": value} for measure, value in measures.items()]
     listing("Rate", ("measure", "value"), rows)
-    say("All workers share one quota through Redis: no second holds more grants than it.\n")
+    _explain("All workers share one quota through Redis: no second holds more grants than it.")
 
 
 def checks(ended: Ended) -> Iterator[Check]:
@@ -127,3 +127,9 @@ def worst_second(instants: Sequence[float]) -> int:
             first += 1
         worst = max(worst, last - first + 1)
     return worst
+
+
+def _explain(sentence: str) -> None:
+    """What the table before shows; an empty line parts it from the next."""
+    say(sentence)
+    say("")
