@@ -3,9 +3,11 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 from redis.asyncio import Redis
@@ -18,7 +20,8 @@ from worker.core.history import History
 from worker.core.lane import Lane
 from worker.core.ledger import Busy, Claimed, Doubtful, Entry, Reused, Token, fingerprint
 from worker.core.outcome import Accepted, Answer, Closed, Period, Sent
-from worker.core.quota import Admitted, Operation, Window
+from worker.core.quota import Admitted, Operation, Slots, Turn, Window
+from worker.core.remote_clock import seen
 from worker.errors import LimiterUnavailable
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
@@ -314,3 +317,19 @@ async def test_a_redis_that_cannot_be_told_is_owed_and_told_once(redis_url: str,
         assert limiter.owed == 0
         assert await limiter.admit(request(), Token("t3")) == Sent(ANSWER, 0)
         assert isinstance(await limiter.admit(request("b"), Token("t4")), Admitted), "nobody calls for it any more"
+
+
+async def test_a_look_needs_no_clock_that_was_told_lately(redis_url: str, namespace: str) -> None:
+    """Where nothing is sent no grant tells it, and it may be set meanwhile: expired requests must not wait for one."""
+    async with started(redis_url, namespace, None) as limiter:
+        now = monotonic()
+        limiter._clock = seen(None, now, now, time.time() - 3600)  # Redis' clock was set forward by an hour since
+
+        assert await limiter.recall(request()) is None
+        with pytest.raises(LimiterUnavailable, match="too late"):
+            await limiter.admit(request(), Token("t1"))
+        assert isinstance(await limiter.grant(Operation.GLOBE, Lane.NOTIFY, 1), Slots | Turn)
+        async with asyncio.timeout(10):
+            while not isinstance(await limiter.grant(Operation.GLOBE, Lane.NOTIFY, 1), Slots):
+                await asyncio.sleep(0.1)
+        assert isinstance(await limiter.admit(request(), Token("t1", 2)), Admitted)

@@ -240,10 +240,26 @@ async def test_the_tenth_giving_back_publishes_the_same_message_anew() -> None:
     assert message.headers == {"own": "kept", "x-sms-attempts": 2, "x-sms-copies": 1} | published
 
 
-async def test_giving_back_never_raises_when_even_publishing_fails() -> None:
-    bench = Bench(lambda: BrokerUnavailable("?"))
+@pytest.mark.parametrize("error", [PublishUnconfirmed("?"), BrokerUnavailable("?"), Unroutable("?")])
+async def test_while_no_copy_can_be_published_the_delivery_is_not_returned_again_and_again(error: WorkerError) -> None:
+    """Each return would count: within seconds of an alarm of the broker it would be poison for having waited."""
+    failures: list[WorkerError | None] = [error] * 30
+    bench = Bench(lambda: failures.pop() if failures else None)
     await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM))
-    assert bench.log == ["publish", "requeue 7"]
+
+    assert bench.log == ["publish"] * 31 + ["confirmed", "ack 7"]
+
+
+async def test_giving_back_a_copy_never_raises_when_its_channel_is_lost_meanwhile() -> None:
+    bench = Bench()
+
+    def fail() -> Exception:
+        bench.channel.is_closed = True
+        return BrokerUnavailable("?")
+
+    bench.answer = fail
+    await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM))
+    assert bench.log == ["publish"]
 
 
 async def test_giving_back_what_cannot_be_published_anew_puts_it_to_rest_and_does_not_repeat_it_for_ever() -> None:

@@ -184,25 +184,14 @@ class BrokerSettler:
         """Return *delivery* to its queue as it came; never raises on a connection that is gone.
 
         After many deliveries a copy takes its place: the broker counts each return towards its limit, and a request
-        that is only given back politely must never die as poison.
+        that is only given back politely must never die as poison. Where no copy can be published it stays in hand.
         """
         own = _own(delivery)
         if own.deliveries < WORN_FROM or not _is_open(own.channel):
             await self._answers.requeue(own.channel, own.tag)
             return
-        message = returned(own.raw, self._topology, self._now())
-        try:
-            await self._publisher.publish(message)
-        except Unpublishable as error:
-            self._tell(own, message, error)
-            with suppress(BrokerUnavailable, Unroutable):
-                await self.hand_over(delivery, message)
-        except (BrokerUnavailable, Unroutable) as error:
-            self._tell(own, message, error)
-            await self._sleep(self._pause(1))
-            await self._answers.requeue(own.channel, own.tag)
-        else:
-            await self._answers.let_go(own.channel, own.tag)
+        with suppress(BrokerUnavailable, Unroutable):  # it was lost with its channel, and comes again
+            await self.hand_over(delivery, returned(own.raw, self._topology, self._now()))
 
     def _tell(self, delivery: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
         fields = {"lane": delivery.raw.lane.value, "request_id": message.correlation_id, "error": error}

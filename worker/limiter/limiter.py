@@ -190,11 +190,14 @@ class RedisLimiter:
     async def _admit(self, request: Request, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Any:
         number, keys = request.sms.number, self._keys
         touched = (*claim.keys, keys.closed(number), keys.holds, keys.recipient_before(number))
-        asked = self._ledger.asked(claim, self._not_after_us(), to_call=to_call)
+        asked = self._ledger.asked(claim, self._not_after_us() if to_call else 0, to_call=to_call)
         return await self._batcher.run(scripts.ADMIT, touched, (self._now_us(), *asked, *limits))
 
     def _not_after_us(self) -> int:
-        """When an admission asked for now is of use to nobody any more: a claim that comes so late would stay."""
+        """When a claim asked for now is of use to nobody any more: one that comes so late would stay.
+
+        Each claim follows a grant, which has just told Redis' clock; a mere look may not, and leaves nothing behind.
+        """
         if self._clock is None:
             return 0
         return ceil((self._clock.theirs(monotonic()) + self._patience_s) * SECOND_US)
