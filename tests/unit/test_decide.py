@@ -9,7 +9,7 @@ from worker.core.decide import decide, too_soon_or_late
 from worker.core.disposition import Dead, Disposition, Done, Retry
 from worker.core.history import Entry, History
 from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Outcome
+from worker.core.outcome import Accepted, Closed, Early, ErrorClass, OnHold, Outcome
 
 FAR = NOW + timedelta(days=40)
 
@@ -146,3 +146,16 @@ def test_a_dead_letter_is_never_told_that_it_is_retried() -> None:
 
 def test_the_code_of_the_last_failure_stays_on_a_request_that_ran_out_of_time() -> None:
     assert died(make_failed("ServiceUnavailable")).reason.code == "ServiceUnavailable"
+
+
+def test_a_hold_is_asked_about_again_after_its_time_and_half_as_much_again_by_chance() -> None:
+    held = OnHold("sender ACME", "INVALID_SENDERID", timedelta(seconds=40))
+
+    assert retried(held).delay == timedelta(seconds=60)
+
+
+def test_a_hold_that_outlasts_the_deadline_is_asked_about_again_while_there_is_time_but_never_at_once() -> None:
+    held = OnHold("sender ACME", "INVALID_SENDERID", timedelta(hours=1))
+
+    assert retried(held, deadline=NOW + timedelta(seconds=30)).delay == timedelta(seconds=15)
+    assert retried(held, deadline=NOW + timedelta(seconds=1.5)).delay == timedelta(seconds=1)

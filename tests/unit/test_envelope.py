@@ -1,7 +1,7 @@
 """What is published for each disposition."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -231,3 +231,17 @@ def test_a_count_of_copies_that_is_none_counts_as_none(value: Any) -> None:
 
     assert is_worn(raw, WORN_FROM)
     assert returned(raw, TOPOLOGY, NOW).headers["x-sms-copies"] == 1
+
+
+def age_of_a_copy(stamp: datetime | None) -> Any:
+    return returned(replace(make_raw(), timestamp=stamp), TOPOLOGY, NOW).headers["x-sms-published"]
+
+
+@pytest.mark.parametrize("stamp", [None, datetime(1970, 1, 1, tzinfo=UTC), NOW + timedelta(seconds=1)])
+def test_an_age_that_no_publisher_can_have_meant_counts_from_now(stamp: datetime | None) -> None:
+    assert age_of_a_copy(stamp) == NOW.isoformat(timespec="milliseconds")
+
+
+@pytest.mark.parametrize("stamp", [datetime(1970, 1, 1, second=1, tzinfo=UTC), NOW])
+def test_an_age_that_a_publisher_gave_goes_with_the_copy(stamp: datetime) -> None:
+    assert age_of_a_copy(stamp) == stamp.isoformat(timespec="milliseconds")
