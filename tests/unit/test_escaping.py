@@ -34,6 +34,11 @@ def test_what_is_seen_stays(text: str) -> None:
 
 def test_escapes_name_the_character() -> None:
     assert one_line("a\nb\x9b\u202e\U000e0001") == r"a\x0ab\x9b\u202e\U000e0001"
+    assert one_line("\u00ad\u0600\ufff9\U0001d173") == r"\xad\u0600\ufff9\U0001d173"
+
+
+def test_a_line_of_json_that_is_all_ascii_is_escaped_too() -> None:
+    assert json_line(b'{"a":"\x7f"}\n') == b'{"a":"\\u007f"}\n'
 
 
 @given(

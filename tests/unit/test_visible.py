@@ -61,3 +61,5 @@ def test_only_few_characters_are_unseen_so_that_no_script_loses_its_letters() ->
 def test_ends_that_cannot_be_seen_are_cut_and_the_middle_stays() -> None:
     assert without_unseen_ends("\u202a +852 \u200b51\u00a0\u202c\n") == "+852 \u200b51"
     assert without_unseen_ends(" \u3164 ") == ""
+    assert without_unseen_ends("+852 51") == "+852 51"
+    assert without_unseen_ends("852 51") == "852 51"
