@@ -26,6 +26,7 @@ UNSEEN = {
     "interlinear marks": "\ufff9\ufffa\ufffb",
     "shorthand controls": "\U0001bca0",
     "musical marks": "\U0001d173",
+    "reserved for marks": "\u2065\ufff0\ufff8\U000e0000\U000e0080\U000e0fff",
     "tags": "\U000e0001\U000e0041\U000e007f",
 }
 
@@ -42,7 +43,7 @@ def test_no_two_of_them_together_show_anything_and_a_letter_among_them_does(one:
 
 
 @pytest.mark.parametrize(
-    "text", ["a", ".", "验", "\U0001f600", "\u2764\ufe0f", "\u0301", "한", "\u3131", "\u2801", "\u0628"]
+    "text", ["a", ".", "验", "\U0001f600", "\u2764\ufe0f", "\u0301", "한", "\u3131", "\u2801", "\u0628", "\U000e1000"]
 )
 def test_what_is_drawn_is_seen(text: str) -> None:
     assert not shows_nothing(text)
@@ -63,3 +64,4 @@ def test_ends_that_cannot_be_seen_are_cut_and_the_middle_stays() -> None:
     assert without_unseen_ends(" \u3164 ") == ""
     assert without_unseen_ends("+852 51") == "+852 51"
     assert without_unseen_ends("852 51") == "852 51"
+    assert (without_unseen_ends("85 "), without_unseen_ends(" 85")) == ("85", "85")
