@@ -155,6 +155,11 @@ def test_an_unlisted_code_is_unknown_and_kept(from_gateway: bool) -> None:
     assert outcome.code == "A_CODE_OF_TOMORROW"
 
 
+@pytest.mark.parametrize("code", ["X", "X" * 64])
+def test_a_code_of_any_usual_length_is_kept(code: str) -> None:
+    assert failed(Reply(200, code)).code == code
+
+
 @pytest.mark.parametrize("code", ["X" * 65, "TWO\nLINES", ""])
 def test_what_is_no_word_is_not_shown_as_a_code(code: str) -> None:
     assert failed(Reply(200, code)).code == "local.unlisted"
