@@ -39,7 +39,7 @@ faults: .venv/.built ## The fault tests at full size: a thousand worker kills, 5
 compat: .venv/.built ## The tests that need servers, against those of a newer Debian, with CACHE=valkey or redis
 	@$(V)/python -m deploy.local newer --suite $(SUITE) --cache $(CACHE) -- $(V)/pytest $(SERVED)
 
-mutants: .venv/.built ## Change worker/core in a thousand small ways: do the tests notice? (make mutants MODULES="brake plan" SAMPLE=50)
+mutants: .venv/.built ## Change worker/core in a thousand small ways: do the tests notice? (make mutants MODULES="limits/brake plan" SAMPLE=50)
 	@$(V)/python -m tests.mutants $(MODULES) $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench: .venv/.built ## Measure throughput on this machine

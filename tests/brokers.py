@@ -23,11 +23,11 @@ from worker.broker.consumer import Intake
 from worker.broker.declare import declare
 from worker.broker.publisher import Publisher
 from worker.broker.settle import BrokerSettler
-from worker.core.envelope import Outgoing
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
+from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Route, Topology
 from worker.ports import Delivery
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 PAUSE = timedelta(milliseconds=50)
 #: The smallest ladder that has several hops: it is declared three times as fast as the whole one.

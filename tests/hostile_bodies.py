@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from tests.hostile_case import DONE, EXPIRED, NOW, PREFIX, SECRET, Hostile, case, malformed, request
-from worker.core.decode import MOST_BYTES
-from worker.core.lane import Lane
+from worker.core.message.decode import MOST_BYTES
+from worker.core.message.lane import Lane
 
 
 def no_json() -> Iterator[Hostile]:

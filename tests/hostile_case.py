@@ -11,9 +11,9 @@ import orjson
 
 from tests.makers import make_fields
 from tests.raw_amqp import properties
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
-from worker.core.request import MESSAGE_TYPE
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE
+from worker.core.outcome.outcome import ErrorClass
 
 #: Every number begins so, and every text holds the word: by them a leak is told.
 PREFIX: Final = "852512"

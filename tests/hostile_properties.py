@@ -20,7 +20,7 @@ from tests.hostile_case import (
     retried,
 )
 from tests.raw_amqp import field, nested, table
-from worker.core.history import MOST_COUNT
+from worker.core.message.history import MOST_COUNT
 
 _YEAR_10000_S: Final = 253_402_300_800
 

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 
 from worker.broker.letter import Letter
-from worker.core.history import Entry, History
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.history import Entry, History
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 
 DIED = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NUMBER = "85251234567"

@@ -10,17 +10,17 @@ from pydantic import SecretStr
 
 from tests.fakes import RecordingEvents
 from tests.makers import make_request
-from worker.core.decode import Request
-from worker.core.holds import HoldName
-from worker.core.lane import Lane
-from worker.core.ledger import Token
-from worker.core.lesson import Refused
-from worker.core.outcome import Accepted, Answer, Scope
-from worker.core.quota import Admission, Admitted, Cap, Operation, Quota, Window
+from worker.core.decision.feedback import Refused
+from worker.core.limits.holds import HoldName
+from worker.core.limits.ledger import Token
+from worker.core.limits.quota import Admission, Admitted, Cap, Operation, Quota, Window
+from worker.core.message.decode import Request
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Accepted, Answer, Scope
 from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter, redis_time
-from worker.limiter.onlooker import Onlooker
-from worker.settings import HoldSettings, RedisSettings
+from worker.limiter.read_only import Onlooker
+from worker.settings.sections import HoldSettings, RedisSettings
 
 GLOBE = Operation.GLOBE
 LEASE = timedelta(seconds=18)

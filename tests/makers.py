@@ -6,20 +6,20 @@ from typing import Any
 
 import orjson
 
-from worker.core.backoff import Backoff
-from worker.core.catalog import catalog
-from worker.core.decide import Policy
-from worker.core.decode import RawMessage, Request
-from worker.core.history import History
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass, Failed, Fault, Reply, Row, Scope, Table
-from worker.core.request import MESSAGE_TYPE, SmsRequest
+from worker.core.decision.backoff import Backoff
+from worker.core.decision.policy import RetryPolicy
+from worker.core.message.decode import RawMessage, Request
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE, SmsRequest
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import ErrorClass, Failed, Fault, Reply, Row, Scope, Table
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NUMBER = "85251234567"
 MAINLAND = "8613800138000"
 LIFETIMES = {Lane.OTP: timedelta(minutes=5), Lane.NOTIFY: timedelta(hours=24), Lane.MARKETING: timedelta(hours=72)}
-POLICY = Policy(Backoff(first=timedelta(seconds=5), ceiling=timedelta(minutes=10)), resends={Lane.OTP: 1})
+POLICY = RetryPolicy(Backoff(first=timedelta(seconds=5), ceiling=timedelta(minutes=10)), resends={Lane.OTP: 1})
 
 
 def make_fields(lane: Lane = Lane.OTP, **changes: Any) -> dict[str, Any]:

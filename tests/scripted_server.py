@@ -17,13 +17,13 @@ import uvloop
 from pydantic import SecretStr
 
 from tests.fakes import RecordingEvents
-from worker.core.decode import Request
-from worker.core.history import History
-from worker.core.outcome import Fault, Reply
-from worker.core.request import SmsRequest
+from worker.core.message.decode import Request
+from worker.core.message.history import History
+from worker.core.message.request import SmsRequest
+from worker.core.outcome.outcome import Fault, Reply
 from worker.provider.client import Client
 from worker.provider.signature import AccessKey
-from worker.settings import ProviderSettings
+from worker.settings.sections import ProviderSettings
 
 KEY = AccessKey("LTAI", "secret")
 SMS = SmsRequest.model_validate_json('{"id":"r-1","to":"+85251234567","type":"OTP","text":"Grüße & 你好 ~*+/"}')

@@ -13,15 +13,15 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from tests.waiting import eventually
 from worker.app import App
-from worker.configuration import load
-from worker.core.outcome import DEAD_CLASSES
-from worker.core.request import MESSAGE_TYPE
+from worker.core.message.request import MESSAGE_TYPE
+from worker.core.outcome.outcome import DEAD_CLASSES
 from worker.core.topology import Topology
 from worker.sandbox import Sandbox, SandboxSettings
-from worker.settings import Settings
+from worker.settings.load import load
+from worker.settings.policy import policy_of
+from worker.settings.sections import Settings
 from worker.shutdown import Shutdown
 from worker.telemetry.open import Observed, open_telemetry
-from worker.terms import terms_of
 
 #: Quick enough for tests; each may be overridden.
 FLAGS: Final[Mapping[str, Any]] = {
@@ -109,7 +109,7 @@ async def running_system(
         addresses = {"broker.url": amqp_url, "redis.url": redis_url, "provider.endpoint": endpoint}
         settings = load([("test", toml)], {}, {**FLAGS, **addresses, **(flags or {})})
         log = BytesIO()
-        catalog = terms_of(settings).catalog
+        catalog = policy_of(settings).catalog
         observed = open_telemetry(settings.log, settings.sentry, catalog, "test", stream=log, strict=True)
         shutdown = Shutdown(observed.events)
         app = App(settings, observed)

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tests.waiting import eventually
-from worker.configuration import PREFIX
+from worker.settings.load import PREFIX
 
 #: Longer than a start takes on a busy machine. Seconds.
 _PATIENCE = 30

@@ -14,27 +14,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from worker import __version__
-from worker.braking import Braking, Standstill
 from worker.broker.consumer import Intake
 from worker.broker.fit import fit_topology
 from worker.broker.publisher import Publisher
 from worker.broker.settle import BrokerSettler
-from worker.core.holds import ACCOUNT, Hold
-from worker.core.lane import Lane
-from worker.dispatch import Dispatch
+from worker.core.limits.holds import ACCOUNT, Hold
+from worker.core.message.lane import Lane
+from worker.delivery.dispatch import Dispatch
+from worker.delivery.intake_control import Braking, Standstill
+from worker.delivery.pipeline import Pipeline
 from worker.errors import LimiterUnavailable, WorkerError
 from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter
-from worker.pipeline import Pipeline
 from worker.provider.client import Client
-from worker.settings import Settings
+from worker.settings.policy import brake_of, caps_of, lease_of, policy_of, quotas_of, windows_of
+from worker.settings.sections import Settings
+from worker.settings.weaknesses import weaknesses
 from worker.shutdown import Parts, Shutdown, end, on_signals
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.health import Health
 from worker.telemetry.libraries import libraries_heard
 from worker.telemetry.open import Observed, open_telemetry
-from worker.terms import brake_of, caps_of, lease_of, quotas_of, terms_of, windows_of
-from worker.weaknesses import weaknesses
 
 #: How often the limiter is asked how it is: what readiness and the gauges know of Redis and the hold is this old.
 _WATCH_S: Final = 1.0
@@ -56,7 +56,7 @@ class App:
 
     def __init__(self, settings: Settings, observed: Observed) -> None:
         """Build every part; nothing is connected yet. Needs a running event loop."""
-        terms, quotas, events = terms_of(settings), quotas_of(settings), observed.events
+        policy, quotas, events = policy_of(settings), quotas_of(settings), observed.events
         self.settings, self._events = settings, events
         self.limiter = RedisLimiter(
             settings.redis,
@@ -72,7 +72,7 @@ class App:
         self.dispatch = Dispatch(
             self.limiter,
             self.provider,
-            terms.catalog,
+            policy.catalog,
             events,
             quotas=quotas,
             concurrency=settings.provider.concurrency,
@@ -80,17 +80,19 @@ class App:
             now=_now,
             can_settle=self._can_settle,
         )
-        self.topology = terms.topology
-        self.publisher = Publisher(settings.broker, terms.topology, events)
+        self.topology = policy.topology
+        self.publisher = Publisher(settings.broker, policy.topology, events)
         pause, lanes = settings.broker.reconnect_pause, settings.worker.lanes
-        self.settler = BrokerSettler(self.publisher, terms.topology, events, pause=pause, now=_now)
+        self.settler = BrokerSettler(self.publisher, policy.topology, events, pause=pause, now=_now)
         limits, still = brake_of(settings), self._standstill
         self.braking = Braking(limits, self.dispatch, events, lanes=len(lanes), standstill=still)
         pipeline = Pipeline(
-            self.braking, self.settler, events, terms, now=_now, dice=random.random, settled=self.braking.settled
+            self.braking, self.settler, events, policy, now=_now, dice=random.random, settled=self.braking.settled
         )
         prefetch = {lane: settings.lanes.of(lane).prefetch for lane in lanes}
-        self.intake = Intake(settings.broker, terms.topology, prefetch, pipeline.receive, events, impatient=self._hurry)
+        self.intake = Intake(
+            settings.broker, policy.topology, prefetch, pipeline.receive, events, impatient=self._hurry
+        )
         self.health = Health(settings.http, lambda: self.snapshot().conditions(), observed.metrics.exposition)
         observed.metrics.watch(self.snapshot)
         self._holds: Sequence[Hold] = ()
@@ -260,7 +262,7 @@ def run(settings: Settings) -> bool:
     """Run a worker until it is told to leave; False when it left with something in hand."""
     import uvloop  # noqa: PLC0415 - not every platform has it, and every other command does without
 
-    observed = open_telemetry(settings.log, settings.sentry, terms_of(settings).catalog, __version__)
+    observed = open_telemetry(settings.log, settings.sentry, policy_of(settings).catalog, __version__)
     try:
         with libraries_heard(observed.events), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings, observed))

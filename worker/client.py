@@ -16,12 +16,12 @@ from typing import Any, Self
 from pydantic import SecretStr, ValidationError
 
 from worker.broker.publisher import Publisher as BrokerPublisher
-from worker.core.envelope import Outgoing
-from worker.core.fault import sentence
-from worker.core.request import MESSAGE_TYPE, SmsRequest, read
+from worker.core.message.fault import sentence
+from worker.core.message.request import MESSAGE_TYPE, SmsRequest, read
+from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, UsageError
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 
 class Publisher:

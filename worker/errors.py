@@ -1,4 +1,4 @@
-"""What ends or pauses the worker. What can happen to a request is not here: that is a value (`core/outcome.py`).
+"""What ends or pauses the worker. What can happen to a request is not here: that is a value (`core/outcome`).
 
 WorkerError
 ├── SettingsError          the configuration has faults; all of them are listed

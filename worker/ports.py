@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, TypeAlias
 
-from worker.core.decode import RawMessage, Request
-from worker.core.envelope import Outgoing
-from worker.core.holds import Hold, HoldName, Refusal
-from worker.core.lane import Lane
-from worker.core.ledger import Known, Token
-from worker.core.lesson import Refused
-from worker.core.outcome import Answer, Fault, OnHold, Reply
-from worker.core.quota import Admission, Admitted, Grant, Operation
-from worker.core.request import SmsRequest
+from worker.core.decision.feedback import Refused
+from worker.core.limits.holds import Hold, HoldName, Refusal
+from worker.core.limits.ledger import Known, Token
+from worker.core.limits.quota import Admission, Admitted, Grant, Operation
+from worker.core.message.decode import RawMessage, Request
+from worker.core.message.lane import Lane
+from worker.core.message.request import SmsRequest
+from worker.core.outcome.outcome import Answer, Fault, OnHold, Reply
+from worker.core.outgoing.envelope import Outgoing
 
 
 class Events(Protocol):

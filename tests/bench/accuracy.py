@@ -14,9 +14,9 @@ from rich.table import Table
 
 from tests.bench.bed import REDIS_URL, Bed
 from tests.bench.programs import Machine, Program
-from worker.core.lane import Lane
-from worker.core.quota import Operation
-from worker.core.token_bucket import CELLS
+from worker.core.limits.bucket import CELLS
+from worker.core.limits.quota import Operation
+from worker.core.message.lane import Lane
 from worker.limiter.keys import Keys
 
 _WORKERS: Final = 2

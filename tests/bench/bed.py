@@ -22,10 +22,10 @@ from worker.broker.declare import declare
 from worker.broker.depths import depths
 from worker.broker.undeclare import undeclare
 from worker.client import Publisher
-from worker.configuration import PREFIX
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Topology
-from worker.settings import BrokerSettings
+from worker.settings.load import PREFIX
+from worker.settings.sections import BrokerSettings
 
 AMQP_URL: Final = os.environ.get("SMS_WORKER__BROKER__URL", "amqp://guest:guest@127.0.0.1:5672/")
 REDIS_URL: Final = os.environ.get("SMS_WORKER__REDIS__URL", "redis://127.0.0.1:6379/0")

@@ -14,17 +14,17 @@ from rich.table import Table
 
 from tests.makers import LIFETIMES, POLICY, make_raw, make_request
 from worker.broker.message import properties_of
-from worker.core.catalog import catalog
-from worker.core.decide import decide
-from worker.core.decode import decode
-from worker.core.envelope import Outgoing, outgoing
-from worker.core.outcome import Accepted, Reply
-from worker.core.record import closing_fields
+from worker.core.decision.decide import decide
+from worker.core.message.decode import decode
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Accepted, Reply
+from worker.core.outgoing.envelope import Outgoing, outgoing
+from worker.core.outgoing.record import closing_fields
 from worker.core.topology import Topology
 from worker.provider.parameters import parameters_of
 from worker.provider.replies import read_reply
 from worker.provider.signature import AccessKey, signed
-from worker.settings import LogSettings, SentrySettings
+from worker.settings.sections import LogSettings, SentrySettings
 from worker.telemetry.open import open_telemetry
 
 #: Each step is timed this often; the best counts, because everything else on the machine only adds.

@@ -18,7 +18,7 @@ import uvloop
 from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 from yarl import URL
 
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.provider.signature import AccessKey, signed
 
 _KEY = AccessKey("sandbox", "sandbox-secret")

@@ -21,7 +21,7 @@ _PARTS: Final = (
     ("ours: limiter", ("worker/limiter/",)),
     ("ours: provider", ("worker/provider/",)),
     ("ours: core", ("worker/core/",)),
-    ("ours: dispatch, pipeline", ("worker/dispatch.py", "worker/waiting.py", "worker/pipeline.py")),
+    ("ours: dispatch, pipeline", ("worker/delivery/",)),
     ("event loop, system calls", ("asyncio/runners.py", "asyncio/base_events.py", "worker/app.py", "worker/cli/")),
 )
 

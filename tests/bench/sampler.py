@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Final
 
 from worker.app import run
-from worker.configuration import load
+from worker.settings.load import load
 
 #: Seconds of CPU time between two samples; not a multiple of the kernel's own tick.
 INTERVAL_S: Final = 0.0037

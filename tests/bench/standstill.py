@@ -18,8 +18,8 @@ from rich.table import Table
 from tests.bench.bed import Bed
 from tests.bench.programs import Program
 from worker.broker.depths import depths
-from worker.core.lane import Lane
-from worker.core.outcome import DEAD_CLASSES
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import DEAD_CLASSES
 
 _WORKERS: Final = 4
 #: Full rate: so much of the quota within one second.

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from tests.bench.bed import AMQP_URL, Bed
 from tests.bench.programs import Cpu, Machine, Program, program, servers
-from worker.core.lane import Lane
-from worker.settings import Settings
+from worker.core.message.lane import Lane
+from worker.settings.sections import Settings
 
 #: Seconds between two looks: what the wall time can be wrong by.
 _LOOK_S: Final = 0.02

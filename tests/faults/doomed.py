@@ -22,7 +22,7 @@ from tests.faults.doom import Doom
 from tests.faults.points import POINTS, count_in_hand
 from tests.faults.stepped import step_clock
 from worker.app import run
-from worker.configuration import load
+from worker.settings.load import load
 
 #: Seconds after which a worker that did not come to its point is ended; a life takes a fraction of one.
 _PATIENCE: Final = 30.0

@@ -20,12 +20,12 @@ from worker.app import App
 from worker.broker import settle
 from worker.broker.consumer import Intake
 from worker.broker.publisher import Publisher
-from worker.core.decode import Request
-from worker.core.outcome import Answer
-from worker.core.quota import Admitted
-from worker.dispatch import Dispatch
+from worker.core.limits.quota import Admitted
+from worker.core.message.decode import Request
+from worker.core.outcome.outcome import Answer
+from worker.delivery.dispatch import Dispatch
+from worker.delivery.pipeline import Pipeline
 from worker.limiter.limiter import RedisLimiter
-from worker.pipeline import Pipeline
 from worker.provider.client import Client
 
 #: Makes the worker of this process die at a point.

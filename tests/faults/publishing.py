@@ -13,8 +13,8 @@ from aiormq.exceptions import AMQPError
 from pamqp.commands import Basic
 
 from tests.faults.requests import Publication
-from worker.core.lane import Lane
-from worker.core.request import MESSAGE_TYPE
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE
 from worker.core.topology import Topology
 
 _TOPOLOGY: Final = Topology()

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from tests.makers import make_fields
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 
 #: Endings of numbers and how often they are drawn; the sandbox's table says what they do (worker/sandbox/magic.py).
 USUAL: Final = "000000"

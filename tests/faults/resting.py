@@ -12,7 +12,7 @@ from aiormq.exceptions import AMQPError
 from tests.brokers import raw_channel, take
 from tests.faults.accounts import DONE, Rest
 from tests.waiting import eventually
-from worker.core.outcome import DEAD_CLASSES
+from worker.core.outcome.outcome import DEAD_CLASSES
 from worker.core.topology import Topology
 
 _TOPOLOGY: Final = Topology()

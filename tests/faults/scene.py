@@ -21,7 +21,7 @@ from tests.faults.settings import WORKER, in_books
 from tests.faults.zygote import Zygote, zygote
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 from worker.sandbox import Sandbox, SandboxSettings
 

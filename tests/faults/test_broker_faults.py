@@ -13,7 +13,7 @@ from tests.faults.requests import Mix
 from tests.faults.scene import Scene, Stage
 from tests.faults.size import SEED, SIZE
 from tests.waiting import eventually
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 
 TOPOLOGY = Topology()

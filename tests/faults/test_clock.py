@@ -11,7 +11,7 @@ from tests.faults.requests import Mix, Publication
 from tests.faults.scene import Stage
 from tests.faults.size import SEED, SIZE
 from tests.faults.stepped import Step
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 
 #: Seconds that the clock is ahead, one step after the other. More than the provider's 15 minutes either way would make
 #: every signature wrong; and with a clock far behind, a request that is to be sent in a second would wait as long.

@@ -22,10 +22,10 @@ from worker.broker.dead_letters import open_dead_letters
 from worker.broker.declare import declare, verify
 from worker.broker.outcomes import take_outcomes
 from worker.broker.publisher import Publisher
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 from worker.errors import WorkerError
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 #: From the greeting over tuning, opening, channels, quality of service and consumers to the first deliveries.
 STEPS: Final = (*range(1, 13), 16, 20)

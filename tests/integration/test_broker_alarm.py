@@ -8,7 +8,7 @@ from deploy.local.stack import Stack
 from tests.brokers import TOPOLOGY, Recorder, consuming, declared, depth, outgoing, publishing, send_to, settler_for
 from tests.fakes import RecordingEvents
 from tests.waiting import eventually
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.errors import BrokerUnavailable, PublishUnconfirmed
 
 #: What the private node runs with.

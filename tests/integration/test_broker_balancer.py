@@ -21,7 +21,7 @@ from tests.worker_process import worker_process
 from worker.broker.connection import connected
 from worker.broker.consumer import Intake
 from worker.broker.publisher import Publisher
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.errors import BrokerUnavailable
 
 #: Connections that are closed before the broker is back.

@@ -9,9 +9,9 @@ import pytest
 from tests.brokers import TOPOLOGY, declared, take
 from tests.makers import LIFETIMES, make_fields
 from worker.client import Publisher
-from worker.core.decode import RawMessage, Request, decode
-from worker.core.lane import Lane
-from worker.core.request import SmsRequest
+from worker.core.message.decode import RawMessage, Request, decode
+from worker.core.message.lane import Lane
+from worker.core.message.request import SmsRequest
 from worker.errors import BrokerUnavailable, PublishUnconfirmed, UsageError
 
 

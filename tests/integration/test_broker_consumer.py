@@ -26,8 +26,8 @@ from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from worker.broker.consumer import Intake
 from worker.broker.delivery import BrokerDelivery
-from worker.core.lane import Lane
-from worker.core.request import MESSAGE_TYPE
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE
 from worker.errors import BrokerUnavailable
 
 

@@ -8,10 +8,10 @@ from deploy.local.stack import Stack
 from tests.brokers import TOPOLOGY, declared, raw_channel, settings_for
 from worker.broker.connection import connected
 from worker.broker.declare import declare, verify
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Bounds, Topology
 from worker.errors import TopologyMismatch
-from worker.settings import OutcomesSettings
+from worker.settings.sections import OutcomesSettings
 
 
 async def test_a_topology_that_is_declared_twice_has_no_difference(amqp_url: str) -> None:

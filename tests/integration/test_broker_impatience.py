@@ -7,7 +7,7 @@ import pytest
 from deploy.local.stack import Stack
 from tests.makers import make_fields
 from tests.system import running_system
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import DELIVERY_LIMIT
 
 #: So long a delivery may wait, in milliseconds; RabbitMQ's own value is half an hour.

@@ -22,8 +22,8 @@ from tests.fakes import RecordingEvents
 from tests.makers import make_fields
 from tests.system import running_system
 from tests.waiting import eventually
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import Route, Topology
 
 TWO_SECONDS = TOPOLOGY.to_lane_after(timedelta(seconds=2), Lane.OTP)

@@ -19,7 +19,7 @@ from tests.fakes import RecordingEvents
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from worker.broker.settle import BrokerSettler
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.ports import Delivery
 
 OTP = TOPOLOGY.lane_queue(Lane.OTP)

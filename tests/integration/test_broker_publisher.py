@@ -8,8 +8,8 @@ from tests.brokers import TOPOLOGY, declared, depth, filled, outgoing, publishin
 from tests.fakes import RecordingEvents
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import Route
 from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unroutable
 

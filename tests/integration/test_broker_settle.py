@@ -22,9 +22,9 @@ from tests.brokers import (
 from tests.fakes import RecordingEvents
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
-from worker.core.envelope import WORN_FROM, foreign_headers
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
+from worker.core.outgoing.envelope import WORN_FROM, foreign_headers
 from worker.core.topology import DELIVERY_LIMIT
 from worker.ports import Delivery
 

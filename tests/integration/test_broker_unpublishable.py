@@ -22,8 +22,8 @@ from tests.fakes import RecordingEvents
 from tests.waiting import eventually
 from worker.broker.letter import letter_of
 from worker.broker.settle import MOST_ROUNDS
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import DELIVERY_LIMIT
 from worker.errors import Unpublishable
 

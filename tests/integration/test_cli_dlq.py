@@ -17,8 +17,8 @@ from tests.system import running_system
 from worker.broker.connection import connected, open_channel
 from worker.broker.dead_letters import DeadLetters
 from worker.broker.depths import depths
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import Topology
 
 TOPOLOGY = Topology()

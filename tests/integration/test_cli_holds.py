@@ -8,12 +8,12 @@ import pytest
 
 from tests.cli import sms_worker
 from tests.fakes import RecordingEvents
-from worker.configuration import load
-from worker.core.holds import HoldName
-from worker.core.lesson import Refused
-from worker.core.outcome import Scope
+from worker.core.decision.feedback import Refused
+from worker.core.limits.holds import HoldName
+from worker.core.outcome.outcome import Scope
 from worker.limiter.limiter import RedisLimiter
-from worker.terms import lease_of, quotas_of
+from worker.settings.load import load
+from worker.settings.policy import lease_of, quotas_of
 
 
 @pytest.fixture(autouse=True)

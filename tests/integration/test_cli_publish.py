@@ -21,13 +21,13 @@ from tests.cli import sms_worker
 from tests.fakes import RecordingEvents
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
-from worker.configuration import load
-from worker.core.holds import ACCOUNT
-from worker.core.lane import Lane
-from worker.core.lesson import Refused
+from worker.core.decision.feedback import Refused
+from worker.core.limits.holds import ACCOUNT
+from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 from worker.limiter.limiter import RedisLimiter
-from worker.terms import caps_of, lease_of, quotas_of, windows_of
+from worker.settings.load import load
+from worker.settings.policy import caps_of, lease_of, quotas_of, windows_of
 
 TOPOLOGY = Topology()
 

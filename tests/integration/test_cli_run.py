@@ -17,11 +17,11 @@ from tests.system import FLAGS, running_system
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from worker.app import App
-from worker.configuration import load
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
+from worker.settings.load import load
+from worker.settings.policy import policy_of
 from worker.shutdown import Shutdown
 from worker.telemetry.open import open_telemetry
-from worker.terms import terms_of
 
 
 class Started:
@@ -31,7 +31,7 @@ class Started:
         settings = load([], {}, {**FLAGS, "broker.url": amqp_url, "redis.url": redis_url})
         self.log = BytesIO()
         self.observed = open_telemetry(
-            settings.log, settings.sentry, terms_of(settings).catalog, "test", stream=self.log, strict=True
+            settings.log, settings.sentry, policy_of(settings).catalog, "test", stream=self.log, strict=True
         )
         self.shutdown = Shutdown(self.observed.events)
         self.app = App(settings, self.observed)

@@ -7,8 +7,8 @@ from redis import Redis
 
 from tests.brokers import declared, filled, looked_into, send
 from tests.cli import sms_worker
-from worker.core.outcome import ErrorClass
-from worker.core.quota import Operation
+from worker.core.limits.quota import Operation
+from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import Topology
 from worker.limiter.keys import Keys
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.brokers import raw_channel
 from tests.cli import sms_worker
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 
 

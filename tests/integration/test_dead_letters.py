@@ -14,8 +14,8 @@ from tests.makers import make_raw
 from tests.waiting import eventually
 from worker.broker.dead_letters import DeadLetters, chosen_by, open_dead_letters
 from worker.broker.depths import Depth
-from worker.core.lane import Lane
-from worker.core.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 from worker.errors import BrokerUnavailable, InUse, UsageError
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -9,9 +9,9 @@ import pytest
 
 from tests.system import System, running_system
 from tests.waiting import eventually
-from worker.core.calendar import SINGAPORE
-from worker.core.catalog import catalog
-from worker.core.outcome import ErrorClass, Table
+from worker.core.limits.calendar import SINGAPORE
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import ErrorClass, Table
 from worker.sandbox.magic import TABLE
 
 _TSV: Final = Path(__file__).parents[1] / "data" / "error-codes.tsv"

@@ -7,9 +7,9 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from worker.core.holds import ACCOUNT, Hold, HoldName
-from worker.core.outcome import Scope
-from worker.settings import HttpSettings
+from worker.core.limits.holds import ACCOUNT, Hold, HoldName
+from worker.core.outcome.outcome import Scope
+from worker.settings.sections import HttpSettings
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.health import Conditions, Health
 

@@ -11,7 +11,7 @@ from tests.hostile import collection
 from tests.hostile_case import DONE, PREFIX, SECRET, UNROUTABLE, End, Hostile, case
 from tests.raw_amqp import opened
 from tests.system import System, running_system
-from worker.core.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 from worker.telemetry.libraries import libraries_heard
 
 #: An honest request follows every so many hostile messages.

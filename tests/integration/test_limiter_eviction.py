@@ -11,7 +11,7 @@ from deploy.local.stack import Stack
 from tests.system import running_system
 from tests.waiting import eventually
 from worker.limiter.eviction import eviction_policy
-from worker.settings import RedisSettings
+from worker.settings.sections import RedisSettings
 
 
 @pytest.fixture

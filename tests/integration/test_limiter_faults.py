@@ -11,10 +11,10 @@ from deploy.local.stack import Stack
 from tests.fakes import RecordingEvents
 from tests.limiters import GLOBE, VirtualTime, admit, started
 from tests.makers import NUMBER, make_request
-from worker.core.lane import Lane
-from worker.core.outcome import Closed, Period
-from worker.core.quota import Admitted, Cap, Slots, Turn, Window
-from worker.core.token_bucket import SECOND_US
+from worker.core.limits.bucket import SECOND_US
+from worker.core.limits.quota import Admitted, Cap, Slots, Turn, Window
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Closed, Period
 from worker.errors import LimiterUnavailable
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter

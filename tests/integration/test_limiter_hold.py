@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.limiters import GLOBE, LEASE, VirtualTime, started
-from worker.core.holds import ACCOUNT, By, Hold
-from worker.core.lane import Lane
-from worker.core.lesson import Refused
-from worker.core.quota import Held, Slots
+from worker.core.decision.feedback import Refused
+from worker.core.limits.holds import ACCOUNT, By, Hold
+from worker.core.limits.quota import Held, Slots
+from worker.core.message.lane import Lane
 from worker.limiter.limiter import RedisLimiter
 
 CODE = "AMOUNT_NOT_ENOUGH"

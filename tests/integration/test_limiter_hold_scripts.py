@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 
 from tests.limiters import LEASE, VirtualTime, started
 from tests.makers import make_request
-from worker.core import hold_state
-from worker.core.hold_state import Held, Pace, State, Suspect
-from worker.core.holds import ACCOUNT, Hold, HoldName, names_of
-from worker.core.lesson import Refused
-from worker.core.outcome import Scope
-from worker.core.request import SmsRequest
+from tests.models import hold_state
+from tests.models.hold_state import Held, Pace, State, Suspect
+from worker.core.decision.feedback import Refused
+from worker.core.limits.holds import ACCOUNT, Hold, HoldName, names_of
+from worker.core.message.request import SmsRequest
+from worker.core.outcome.outcome import Scope
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.scripts import Script
@@ -46,7 +46,7 @@ if refused then return refused end
 take_probes(KEYS[1], names, due, now, tonumber(ARGV[3]), ARGV[2])
 return {'ADMITTED', unpack(due)}
 """
-_PARTS = [files("worker.limiter").joinpath(f"{name}.lua").read_text("utf-8") for name in ("hold_state", "meet")]
+_PARTS = [files("worker.limiter").joinpath("lua", f"{name}.lua").read_text("utf-8") for name in ("hold_state", "meet")]
 _TEXT = "".join([*_PARTS, _RUNNER])
 MEET = Script("meet", _TEXT, sha1(_TEXT.encode(), usedforsecurity=False).hexdigest())
 

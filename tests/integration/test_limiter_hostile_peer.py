@@ -20,17 +20,17 @@ from tests.limiters import GLOBE, LEASE, uses_of
 from tests.scripted_server import NewLoop, on_both_loops, run
 from tests.waiting import eventually
 from worker.app import App
-from worker.configuration import load
-from worker.core.lane import Lane
-from worker.core.outcome import Period
-from worker.core.quota import Cap, Quota, Slots, Window
+from worker.core.limits.quota import Cap, Quota, Slots, Window
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Period
 from worker.errors import LimiterUnavailable
 from worker.limiter.connection import connect, disconnect
 from worker.limiter.forget import forget
 from worker.limiter.limiter import RedisLimiter
-from worker.settings import HoldSettings, RedisSettings
+from worker.settings.load import load
+from worker.settings.policy import policy_of
+from worker.settings.sections import HoldSettings, RedisSettings
 from worker.telemetry.open import open_telemetry
-from worker.terms import terms_of
 
 #: Longer than any answer is waited for, on a busy machine too.
 FOR_EVER_S = 20.0
@@ -115,7 +115,7 @@ def test_the_watch_of_a_worker_survives_every_mishap_and_sees_redis_come_back(
         async with HostilePeer(redis_url, plan) as peer:
             addresses = {"redis.url": peer.url, "redis.namespace": namespace}
             settings = load([], {}, {**addresses, "redis.timeout": "100ms", "redis.connect_timeout": "200ms"})
-            catalog = terms_of(settings).catalog
+            catalog = policy_of(settings).catalog
             observed = open_telemetry(settings.log, settings.sentry, catalog, "test", stream=BytesIO(), strict=True)
             app = App(settings, observed)
             watch = asyncio.create_task(app._watch())

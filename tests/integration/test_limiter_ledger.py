@@ -14,14 +14,15 @@ from redis.asyncio import Redis
 
 from tests.limiters import LEASE, VirtualTime, started
 from tests.makers import NOW, make_request
-from worker.core import ledger
-from worker.core.decode import Request
-from worker.core.history import History
-from worker.core.lane import Lane
-from worker.core.ledger import Busy, Claimed, Doubtful, Entry, Reused, Token, fingerprint
-from worker.core.outcome import Accepted, Answer, Closed, Period, Sent
-from worker.core.quota import Admitted, Operation, Slots, Turn, Window
-from worker.core.remote_clock import seen
+from tests.models import ledger
+from tests.models.ledger import Claimed, LedgerEntry
+from worker.core.limits.ledger import CALLER_LOST, Busy, Doubtful, Reused, Token, fingerprint
+from worker.core.limits.quota import Admitted, Operation, Slots, Turn, Window
+from worker.core.limits.remote_clock import seen
+from worker.core.message.decode import Request
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Accepted, Answer, Closed, Period, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
@@ -62,7 +63,7 @@ class Oracle:
     """The model, asked and told the same as the scripts."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry | None] = dict.fromkeys(KEYS_OF_ALL_IDS)
+        self.entries: dict[str, LedgerEntry | None] = dict.fromkeys(KEYS_OF_ALL_IDS)
 
     def admit(self, asked: Request, token: Token, now: int) -> ledger.Verdict:
         sms, counted = asked.sms, asked.history.unknowns
@@ -82,7 +83,7 @@ class Oracle:
         entry, of = self.entries[asked.sms.id], fingerprint(asked.sms)
         match news:
             case Answer():
-                after: Entry | None = ledger.accepted(entry, news, of)
+                after: LedgerEntry | None = ledger.accepted(entry, news, of)
             case None:
                 after = ledger.not_sent(entry, token)
             case code:
@@ -156,7 +157,7 @@ async def test_a_call_whose_caller_died_is_unknown_and_only_who_counts_it_calls_
     await admitted(limiter, "t1")
     clock.advance(LEASE)
 
-    assert await limiter.admit(request(), Token("t2")) == Doubtful(1, began, ledger.CALLER_LOST)
+    assert await limiter.admit(request(), Token("t2")) == Doubtful(1, began, CALLER_LOST)
     await admitted(limiter, "t3", unknowns=1)
 
 
@@ -268,7 +269,7 @@ async def test_an_id_whose_call_was_certainly_refused_is_free_for_another_conten
         (["sent", 0, b'["m-1", "R-1", 2, "Hongkong, China", 1, "2026-11-23T12:00:00.000+00:00"]'], Sent(ANSWER, 0)),
         (["unknown", 1, 5, "local.timeout"], Doubtful(1, 5, "local.timeout")),
         (["calling", 0, 0, "", "t9", 10**18, 7, "", "day:", 1_790_000_000], Busy(10**18)),
-        (["calling", 0, 0, "", "t9", 8, 7, "", "day:", 1_790_000_000], Doubtful(1, 7, ledger.CALLER_LOST)),
+        (["calling", 0, 0, "", "t9", 8, 7, "", "day:", 1_790_000_000], Doubtful(1, 7, CALLER_LOST)),
     ],
     ids=["sent", "unknown", "calling", "lost"],
 )

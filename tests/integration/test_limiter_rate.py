@@ -11,10 +11,11 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.limiters import GLOBE, RAMP, VirtualTime, started
-from worker.core.holds import ACCOUNT
-from worker.core.lane import Lane
-from worker.core.quota import Quota, Slots, Turn
-from worker.core.token_bucket import CELLS, SECOND_US, Booked, Share, TokenBucket
+from tests.models.token_bucket import Booked, TokenBucket
+from worker.core.limits.bucket import CELLS, SECOND_US, Share
+from worker.core.limits.holds import ACCOUNT
+from worker.core.limits.quota import Quota, Slots, Turn
+from worker.core.message.lane import Lane
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
 

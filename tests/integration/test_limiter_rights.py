@@ -16,14 +16,14 @@ from tests.limiters import GLOBE, LEASE, uses_of
 from tests.makers import make_fields
 from tests.system import running_system
 from tests.waiting import eventually
-from worker.core.lane import Lane
-from worker.core.outcome import Period
-from worker.core.quota import Cap, Quota, Window
+from worker.core.limits.quota import Cap, Quota, Window
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Period
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.rights import acl_command
-from worker.settings import HoldSettings, RedisSettings
+from worker.settings.sections import HoldSettings, RedisSettings
 
 PASSWORD = "only for this test"
 

@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 
 from tests.limiters import VirtualTime, admit, started
 from tests.makers import make_request
-from worker.core.calendar import SINGAPORE, period_end, period_start
-from worker.core.lane import Lane
-from worker.core.ledger import Token
-from worker.core.outcome import Closed, Period
-from worker.core.quota import Admitted, Cap, Window
+from worker.core.limits.calendar import SINGAPORE, period_end, period_start
+from worker.core.limits.ledger import Token
+from worker.core.limits.quota import Admitted, Cap, Window
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Closed, Period
 from worker.limiter.keys import Keys
 
 EVERYBODY = frozenset(Lane)

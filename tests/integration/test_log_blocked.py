@@ -12,10 +12,10 @@ import pytest
 from tests.brokers import declared, filled, send_to
 from tests.system import FLAGS
 from tests.waiting import eventually
-from worker.configuration import PREFIX
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 from worker.sandbox import Sandbox
+from worker.settings.load import PREFIX
 
 #: Seconds that a start, or sending, takes on a machine that is very busy.
 PATIENCE_S = 30

@@ -12,10 +12,10 @@ from alibabacloud_dysmsapi20180501 import models
 from alibabacloud_dysmsapi20180501.client import Client
 from alibabacloud_tea_openapi.utils_models._config import Config
 
-from worker.core.decode import Request
-from worker.core.history import History
-from worker.core.quota import Operation
-from worker.core.request import SmsRequest
+from worker.core.limits.quota import Operation
+from worker.core.message.decode import Request
+from worker.core.message.history import History
+from worker.core.message.request import SmsRequest
 from worker.provider.parameters import parameters_of
 from worker.provider.signature import AccessKey, authorization, canonical_query, signed
 

@@ -35,7 +35,7 @@ from tests.scripted_server import (
     scripted_server,
     settings,
 )
-from worker.core.outcome import Fault, Reply
+from worker.core.outcome.outcome import Fault, Reply
 from worker.provider.client import Client
 from worker.provider.credentials import ConfiguredCredentials
 

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import RecordingEvents
 from tests.hostile_peer import HTTP_GARBAGE, HostilePeer, Mishap, Strike, strikes
 from tests.scripted_server import OK, REQUEST, NewLoop, on_both_loops, run, scripted_server, settings
-from worker.core.outcome import Fault, Reply
+from worker.core.outcome.outcome import Fault, Reply
 from worker.provider.client import Client
 
 #: Longer than any answer is waited for, on a busy machine too.

@@ -14,8 +14,8 @@ from tests.brokers import raw_channel
 from tests.makers import make_fields
 from tests.system import System, running_system
 from tests.waiting import eventually
-from worker import braking
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
+from worker.delivery import intake_control as braking
 
 QUEUE = "sms.send.notify"
 CONCURRENCY = 10

@@ -10,8 +10,8 @@ from tests.brokers import take
 from tests.makers import make_fields
 from tests.system import System, running_system
 from tests.waiting import eventually
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 
 NO_WINDOWS = "[limits]\nrecipient = []"
 

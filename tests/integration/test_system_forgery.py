@@ -11,9 +11,9 @@ from tests.makers import make_fields, make_raw
 from tests.system import System, running_system
 from worker.broker.dead_letters import DeadLetters, chosen_by, open_dead_letters
 from worker.broker.letter import Letter
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
-from worker.core.request import MESSAGE_TYPE
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE
+from worker.core.outcome.outcome import ErrorClass
 
 #: Its call is accepted, and the reply is lost.
 LOST = "85291992002"

@@ -6,10 +6,10 @@ from typing import Any
 from tests.makers import make_fields
 from tests.system import System, running_system
 from tests.waiting import eventually
-from worker.core.holds import HoldName
-from worker.core.lane import Lane
-from worker.core.outcome import Scope
-from worker.limiter.onlooker import Onlooker
+from worker.core.limits.holds import HoldName
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Scope
+from worker.limiter.read_only import Onlooker
 
 QUOTA = {"quota.send_message_to_globe": 30}
 

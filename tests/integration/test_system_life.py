@@ -21,10 +21,10 @@ from tests.system import FLAGS, running_system
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from tests.worker_process import WorkerProcess, worker_process
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
-from worker.core.quota import Operation
-from worker.core.request import MESSAGE_TYPE
+from worker.core.limits.quota import Operation
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE
+from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import DELIVERY_LIMIT, Topology
 from worker.limiter.keys import Keys
 from worker.limiter.ring import recent_slots

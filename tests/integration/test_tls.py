@@ -23,7 +23,7 @@ from worker.broker.connection import connected, open_channel
 from worker.errors import BrokerUnavailable, LimiterUnavailable
 from worker.limiter.border import translated
 from worker.limiter.connection import connect, disconnect, no_greeting
-from worker.settings import BrokerSettings, RedisSettings
+from worker.settings.sections import BrokerSettings, RedisSettings
 
 HERE = "127.0.0.1"
 _PATIENCE_S = 60

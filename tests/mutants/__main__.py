@@ -1,7 +1,8 @@
 """Mutation testing of the core: which small changes of its modules does no test notice?
 
-``python -m tests.mutants [MODULE …]``, for example ``brake token_bucket``; without names, every module of worker/core,
-which takes hours; ``--sample 200`` takes so many of all the mutants by chance, and ``--seed`` names the chance.
+``python -m tests.mutants [MODULE …]``, for example ``limits/brake models/ledger``; without names, every module of
+worker/core and every model of tests/models, which takes hours; ``--sample 200`` takes so many of all the mutants by
+chance, and ``--seed`` names the chance.
 Each mutant meets the unit and property tests that import its module, in a process of its own; the sources stay as they
 are. Survivors are named, and the exit code is 1 when fewer than 95 of 100 of the mutants that can be noticed are
 killed. Those that behave as the original does stand in ``equivalent.toml``, each with the reason.
@@ -23,7 +24,8 @@ from tests.mutants.mutations import Mutant, mutants_of
 from tests.mutants.trial import Trial, files_for
 
 ROOT: Final = Path(__file__).parents[2]
-CORE: Final = ROOT / "worker" / "core"
+#: Where modules are, and what their names begin with.
+PLACES: Final = {ROOT / "worker" / "core": "", ROOT / "tests" / "models": "models/"}
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.toml")
 #: The part of the mutants that must be killed.
 BAR: Final = 0.95
@@ -31,19 +33,24 @@ BAR: Final = 0.95
 
 def main() -> int:
     """Do what the arguments say and return the exit code."""
-    modules = sorted(path.stem for path in CORE.glob("*.py") if path.stem != "__init__")
+    modules = {
+        f"{prefix}{path.relative_to(place).with_suffix('')}": path
+        for place, prefix in PLACES.items()
+        for path in sorted(place.rglob("*.py"))
+        if path.stem != "__init__"
+    }
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="names in worker/core; default: all")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="as above; default: all")
     parser.add_argument("--sample", type=int, metavar="N", help="try N mutants, chosen by chance; default: all")
     parser.add_argument("--seed", type=int, default=0, help="of the chance; default: 0")
     arguments = parser.parse_args()
-    names = arguments.modules or modules
+    names = arguments.modules or list(modules)
     if unknown := set(names) - set(modules):
-        parser.error(f"no such module in worker/core: {', '.join(sorted(unknown))}")
+        parser.error(f"no such module: {', '.join(sorted(unknown))}")
     os.nice(10)
     console = Console(highlight=False, soft_wrap=True)
     known: dict[str, dict[str, str]] = tomllib.loads(EQUIVALENT.read_text("utf-8"))
-    mutants = {name: list(mutants_of(name, (CORE / f"{name}.py").read_text("utf-8"))) for name in names}
+    mutants = {name: list(mutants_of(name, modules[name].read_text("utf-8"))) for name in names}
     stale = [
         f"{name}: {mutant}"
         for name in names
@@ -52,7 +59,7 @@ def main() -> int:
     chosen = {name: [mutant for mutant in mutants[name] if mutant.name not in known.get(name, {})] for name in names}
     if arguments.sample is not None:
         chosen = _sample(chosen, arguments.sample, random.Random(arguments.seed))
-    killed = sum(_killed(name, tried, console) for name, tried in chosen.items())
+    killed = sum(_killed(modules[name], tried, console) for name, tried in chosen.items())
     total = sum(map(len, chosen.values()))
     for mutant in stale:
         console.print(f"equivalent.toml names a mutant that is no more: {mutant}", markup=False)
@@ -67,17 +74,19 @@ def _sample(mutants: Mapping[str, Sequence[Mutant]], count: int, chance: random.
     return {name: found for name in mutants if (found := [mutant for module, mutant in chosen if module == name])}
 
 
-def _killed(name: str, mutants: Sequence[Mutant], console: Console) -> int:
-    """How many of the *mutants* of the module *name* its tests notice; survivors are told."""
+def _killed(path: Path, mutants: Sequence[Mutant], console: Console) -> int:
+    """How many of the *mutants* of the module at *path* its tests notice; survivors are told."""
     began = time.monotonic()
-    trial = Trial(f"worker.core.{name}", files_for(name, ROOT))
+    name = path.relative_to(ROOT)
+    module = ".".join(name.with_suffix("").parts)
+    trial = Trial(module, files_for(module, ROOT))
     if not trial.passes_unchanged():
         console.print(f"{name}: its tests fail without any change, or there are none", markup=False)
         return 0
     killed = 0
     for mutant in mutants:
         if trial.survives(mutant):
-            console.print(f"  worker/core/{name}.py:{mutant.line}: {mutant.name}", markup=False)
+            console.print(f"  {name}:{mutant.line}: {mutant.name}", markup=False)
         else:
             killed += 1
     took = time.monotonic() - began

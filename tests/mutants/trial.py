@@ -42,13 +42,15 @@ settings.register_profile("quick", database=None, phases=(Phase.explicit, Phase.
 
 
 def files_for(module: str, root: Path) -> list[str]:
-    """The unit and property tests that import the core's *module*, those that bear its name first."""
-    pattern = re.compile(rf"^from worker\.core\.{module} import|^from worker\.core import .*\b{module}\b", re.MULTILINE)
+    """The unit and property tests that import *module*, those that bear its name first."""
+    package, _, name = module.rpartition(".")
+    pattern = re.compile(
+        rf"^from {re.escape(module)} import|^from {re.escape(package)} import .*\b{name}\b", re.MULTILINE
+    )
     found = [path for path in sorted(root.glob("tests/*/test_*.py")) if path.parent.name in {"unit", "property"}]
     found = [path for path in found if pattern.search(path.read_text("utf-8"))]
     return [
-        str(path)
-        for path in sorted(found, key=lambda path: (module not in path.stem, path.parent.name != "unit", path))
+        str(path) for path in sorted(found, key=lambda path: (name not in path.stem, path.parent.name != "unit", path))
     ]
 
 

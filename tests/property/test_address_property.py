@@ -10,7 +10,7 @@ from redis.asyncio.connection import parse_url
 from sentry_sdk.utils import Dsn
 from yarl import URL
 
-from worker.address import BROKER, DSN, ENDPOINT, REDIS, parse
+from worker.settings.address import BROKER, DSN, ENDPOINT, REDIS, parse
 
 LABEL = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9-]{0,10}[A-Za-z0-9])?", fullmatch=True)
 NAMES = st.lists(LABEL, min_size=1, max_size=3).map(".".join).filter(lambda name: not name.split(".")[-1].isdecimal())

@@ -7,8 +7,20 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.core.brake import RARELY_S, TRIAL_S, Brake, Braked, Limits, Released, Settled, Trying, after, at, enough_of
-from worker.core.outcome import ErrorClass
+from worker.core.limits.brake import (
+    RARELY_S,
+    TRIAL_S,
+    Brake,
+    Braked,
+    Limits,
+    Released,
+    Settled,
+    Trying,
+    after,
+    at,
+    enough_of,
+)
+from worker.core.outcome.outcome import ErrorClass
 
 Fault: TypeAlias = tuple[ErrorClass, str] | None
 BUG = (ErrorClass.INTERNAL, "local.internal")

@@ -12,11 +12,11 @@ from pamqp import encode
 from pamqp.header import ContentHeader
 
 from tests.makers import LIFETIMES, make_raw
-from worker.broker.leniency import content_header, short_text, timestamp, tolerate_hostile_properties
+from worker.broker.lenient_decoding import content_header, short_text, timestamp, tolerate_hostile_properties
 from worker.broker.message import deliveries_of, properties_of
-from worker.core.decode import Request, decode
-from worker.core.envelope import Outgoing
-from worker.core.lane import Lane
+from worker.core.message.decode import Request, decode
+from worker.core.message.lane import Lane
+from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Route
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.makers import MAINLAND, NUMBER, make_fields
-from worker.core.contract import request_schema
-from worker.core.request import SmsRequest
+from worker.core.message.request import SmsRequest
+from worker.core.outgoing.contract import request_schema
 
 SCHEMA = jsonschema.Draft202012Validator(request_schema())
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=70) | st.sampled_from(["", "\u200b", "x" * 1_500, "x" * 1_501])

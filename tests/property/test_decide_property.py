@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.makers import NOW, make_raw, make_request
-from worker.core.backoff import Backoff
-from worker.core.catalog import catalog
-from worker.core.decide import Policy, decide
-from worker.core.decode import Request
-from worker.core.disposition import Dead, Disposition, Done, GiveBack, Retry
-from worker.core.envelope import outgoing
-from worker.core.history import History
-from worker.core.lane import Lane
-from worker.core.outcome import (
+from worker.core.decision.backoff import Backoff
+from worker.core.decision.decide import decide
+from worker.core.decision.policy import RetryPolicy
+from worker.core.message.decode import Request
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Retry
+from worker.core.outcome.outcome import (
     DEAD_CLASSES,
     Accepted,
     Answer,
@@ -29,6 +29,7 @@ from worker.core.outcome import (
     Underway,
     Unserved,
 )
+from worker.core.outgoing.envelope import outgoing
 from worker.core.topology import Topology
 
 BACK_AT_ONCE = {ErrorClass.THROTTLED, ErrorClass.ACCOUNT}
@@ -72,7 +73,7 @@ HISTORIES = st.builds(
     unknowns=st.integers(0, 4),
 )
 POLICIES = st.builds(
-    Policy,
+    RetryPolicy,
     st.just(Backoff(timedelta(seconds=5), timedelta(minutes=10))),
     st.dictionaries(st.sampled_from(Lane), st.integers(0, 3)),
 )
@@ -94,7 +95,7 @@ def history_of(disposition: Disposition, request: Request) -> History:
 @settings(deadline=None, max_examples=150)
 @given(known=requests_and_nows(), outcome=OUTCOMES, policy=POLICIES, jitter=JITTERS)
 def test_every_outcome_has_a_disposition_that_can_be_carried_out(
-    known: tuple[Request, datetime], outcome: Outcome, policy: Policy, jitter: float
+    known: tuple[Request, datetime], outcome: Outcome, policy: RetryPolicy, jitter: float
 ) -> None:
     request, now = known
     disposition = decide(request, outcome, policy, now, jitter)
@@ -120,7 +121,7 @@ def test_every_outcome_has_a_disposition_that_can_be_carried_out(
 @settings(deadline=None)
 @given(known=requests_and_nows(), failed=FAILURES, policy=POLICIES, jitter=JITTERS)
 def test_throttling_and_an_account_at_fault_cost_a_request_nothing(
-    known: tuple[Request, datetime], failed: Failed, policy: Policy, jitter: float
+    known: tuple[Request, datetime], failed: Failed, policy: RetryPolicy, jitter: float
 ) -> None:
     request, now = known
     failed = replace(failed, row=replace(failed.row, error_class=sorted(BACK_AT_ONCE)[failed.called]))
@@ -134,7 +135,7 @@ def test_throttling_and_an_account_at_fault_cost_a_request_nothing(
 @settings(deadline=None)
 @given(known=requests_and_nows(), outcome=OUTCOMES, policy=POLICIES, jitter=JITTERS)
 def test_attempts_rise_by_one_exactly_when_a_call_was_made(
-    known: tuple[Request, datetime], outcome: Outcome, policy: Policy, jitter: float
+    known: tuple[Request, datetime], outcome: Outcome, policy: RetryPolicy, jitter: float
 ) -> None:
     request, now = known
     history = history_of(decide(request, outcome, policy, now, jitter), request)
@@ -152,7 +153,7 @@ def test_attempts_rise_by_one_exactly_when_a_call_was_made(
 @settings(deadline=None)
 @given(known=requests_and_nows(), failed=FAILURES, policy=POLICIES, jitter=JITTERS)
 def test_retry_after_lengthens_a_delay_and_never_shortens_it(
-    known: tuple[Request, datetime], failed: Failed, policy: Policy, jitter: float
+    known: tuple[Request, datetime], failed: Failed, policy: RetryPolicy, jitter: float
 ) -> None:
     request, now = known
     without = decide(request, replace(failed, retry_after=None), policy, now, jitter)
@@ -166,7 +167,7 @@ def test_retry_after_lengthens_a_delay_and_never_shortens_it(
 @settings(deadline=None)
 @given(lane=st.sampled_from(Lane), policy=POLICIES, jitter=JITTERS)
 def test_unknown_outcomes_in_a_row_are_resent_a_bounded_number_of_times(
-    lane: Lane, policy: Policy, jitter: float
+    lane: Lane, policy: RetryPolicy, jitter: float
 ) -> None:
     request = make_request(lane, deadline=NOW + timedelta(days=60))
     timeout = Failed(catalog().local("local.timeout"), called=True, code="local.timeout")

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.makers import LIFETIMES, MAINLAND, NOW, POLICY, make_failed, make_fields, make_raw
-from worker.core.decide import decide, too_soon_or_late
-from worker.core.decode import LONGEST_REASON, LONGEST_SCHEDULE, Malformed, RawMessage, Request, decode
-from worker.core.disposition import Dead, Reason
-from worker.core.envelope import outgoing
-from worker.core.history import History
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
-from worker.core.request import MESSAGE_TYPE, SmsRequest
+from worker.core.decision.decide import decide, too_soon_or_late
+from worker.core.message.decode import LONGEST_REASON, LONGEST_SCHEDULE, Malformed, RawMessage, Request, decode
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE, SmsRequest
+from worker.core.message.visible import shows_nothing
+from worker.core.outcome.disposition import Dead, Reason
+from worker.core.outcome.outcome import ErrorClass
+from worker.core.outgoing.envelope import outgoing
 from worker.core.topology import Topology
-from worker.core.visible import shows_nothing
 
 SECRET_TEXT, SECRET_NUMBER = "Zebra-Secret-4711", 918273645546372
 FIELDS = [field.alias or name for name, field in SmsRequest.model_fields.items()]

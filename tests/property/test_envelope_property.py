@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.makers import NOW, POLICY, make_failed, make_raw, make_request
-from worker.core.catalog import catalog
-from worker.core.decide import decide
-from worker.core.envelope import foreign_headers, outgoing
-from worker.core.outcome import Accepted, Failed, Outcome, Table
-from worker.core.request import masked
+from worker.core.decision.decide import decide
+from worker.core.message.request import masked
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Accepted, Failed, Outcome, Table
+from worker.core.outgoing.envelope import foreign_headers, outgoing
 from worker.core.topology import Topology
 
 NUMBERS = st.from_regex(r"\+?[1-79][0-9]{6,14}", fullmatch=True)

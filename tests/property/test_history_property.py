@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.core.history import LONGEST_WORD, MOST_COUNT, MOST_ENTRIES, Entry, History
+from worker.core.message.history import LONGEST_WORD, MOST_COUNT, MOST_ENTRIES, Entry, History
 
 MILLISECONDS = st.integers(0, int(timedelta(days=365 * 7000) / timedelta(milliseconds=1)))
 INSTANTS = MILLISECONDS.map(lambda ms: datetime(1000, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))

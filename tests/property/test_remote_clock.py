@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.remote_clock import DRIFT, RemoteClock, seen
+from worker.core.limits.remote_clock import DRIFT, RemoteClock, seen
 
 #: Pause before an exchange, how long the question took, and how long the answer took. Seconds.
 EXCHANGES = st.lists(st.tuples(st.floats(0.001, 100), st.floats(0, 0.3), st.floats(0, 0.3)), min_size=1, max_size=30)

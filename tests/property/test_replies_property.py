@@ -6,8 +6,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.catalog import catalog
-from worker.core.outcome import Accepted
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Accepted
 from worker.provider.replies import read_reply
 
 codes = st.sampled_from(["OK", "Throttling.User", "SYSTEM_ERROR", "isv.OK"])

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.core.segments import Alphabet, Segments, segments
+from worker.core.message.segments import Alphabet, Segments, segments
 
 #: 3GPP TS 23.038, 6.2.1: the default alphabet without its escape code, and its extension table.
 BASIC = (

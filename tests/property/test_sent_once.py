@@ -20,16 +20,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.makers import NOW, make_request
-from worker.core import ledger
-from worker.core.backoff import Backoff
-from worker.core.catalog import catalog
-from worker.core.decide import Policy, decide, too_soon_or_late
-from worker.core.decode import Request
-from worker.core.disposition import Dead, Done, GiveBack, Retry
-from worker.core.history import Entry, History
-from worker.core.lane import Lane
-from worker.core.ledger import Claimed, Token
-from worker.core.outcome import Accepted, Answer, ErrorClass, Failed, Fault, Outcome, Reply
+from tests.models import ledger
+from tests.models.ledger import Claimed
+from worker.core.decision.backoff import Backoff
+from worker.core.decision.decide import decide, too_soon_or_late
+from worker.core.decision.policy import RetryPolicy
+from worker.core.limits.ledger import Token, outcome_of
+from worker.core.message.decode import Request
+from worker.core.message.history import Entry, History
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.disposition import Dead, Done, GiveBack, Retry
+from worker.core.outcome.outcome import Accepted, Answer, ErrorClass, Failed, Fault, Outcome, Reply
 from worker.core.plan import is_certain
 
 LEASE: Final = timedelta(seconds=18)
@@ -93,13 +95,13 @@ class SentOnce(RuleBasedStateMachine):
     def begin(self, lane: Lane, resends: int, minutes: int, knows_the_clock: bool) -> None:
         self.lane, self.resends, self.now = lane, resends, NOW
         self.deadline = NOW + timedelta(minutes=minutes)
-        self.policy = Policy(Backoff(SECOND, 10 * SECOND), {lane: resends})
+        self.policy = RetryPolicy(Backoff(SECOND, 10 * SECOND), {lane: resends})
         self.knows_the_clock = knows_the_clock
         self.queue: list[tuple[datetime, History, bytes]] = []
         self.hands: list[Hand] = []
         self.done: list[tuple[Done, bytes]] = []
         self.dead: list[tuple[Dead, bytes]] = []
-        self.entry: ledger.Entry | None = None
+        self.entry: ledger.LedgerEntry | None = None
         #: Scripts on their way to Redis, which nobody waits for any more.
         self.late: list[Callable[[], None]] = []
         #: What Redis did not say that it took, and whose worker will tell it again.
@@ -237,13 +239,13 @@ class SentOnce(RuleBasedStateMachine):
             if isinstance(verdicts[0], Claimed):
                 hand.next, hand.claimed = self.call, self.now
             else:
-                hand.next, hand.outcome = self.settle, ledger.outcome_of(verdicts[0], catalog())
+                hand.next, hand.outcome = self.settle, outcome_of(verdicts[0], catalog())
 
     def recall(self, hand: Hand, wire: str) -> None:
         def run() -> None:
             self.entry, known = ledger.recall(self.entry, hand.history.unknowns, self.us, hand.content)
             expired = catalog().failed("local.expired", called=False)
-            hand.outcome = expired if known is None else ledger.outcome_of(known, catalog())
+            hand.outcome = expired if known is None else outcome_of(known, catalog())
 
         if wire == "answers":
             run()

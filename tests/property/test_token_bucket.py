@@ -6,22 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.lane import Lane
-from worker.core.quota import Quota
-from worker.core.token_bucket import (
-    CUT,
-    FLOOR_LEAD_US,
-    LEAST_FACTOR,
-    LONGEST_TURN_US,
-    SECOND_US,
-    Booked,
-    Later,
-    Share,
-    TokenBucket,
-    furthest_reach_us,
-    silence_us,
-    window_us,
-)
+from tests.models.token_bucket import CUT, LEAST_FACTOR, LONGEST_TURN_US, Booked, Later, TokenBucket
+from worker.core.limits.bucket import FLOOR_LEAD_US, SECOND_US, Share, furthest_reach_us, silence_us, window_us
+from worker.core.limits.quota import Quota
+from worker.core.message.lane import Lane
 
 START = 1_790_000_000 * SECOND_US
 LANES = st.sampled_from(Lane)

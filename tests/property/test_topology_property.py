@@ -7,7 +7,7 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Route, Topology
 
 TOPOLOGY = Topology()

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.outcome import Period
-from worker.core.quota import Cap
-from worker.core.windows import caps_of, strictest
+from worker.core.limits.quota import Cap
+from worker.core.limits.windows import caps_of, strictest
+from worker.core.outcome.outcome import Period
 
 CAPS = st.lists(
     st.builds(Cap, st.integers(1, 100), st.sampled_from(Period), st.sampled_from(["", "8", "852", "86"])), max_size=8

@@ -5,10 +5,10 @@ from io import BytesIO
 import orjson
 
 from worker.app import App
-from worker.configuration import load
+from worker.settings.load import load
+from worker.settings.policy import policy_of
 from worker.shutdown import Shutdown
 from worker.telemetry.open import open_telemetry
-from worker.terms import terms_of
 
 #: Nobody listens there.
 NOWHERE = {"broker.url": "amqps://127.0.0.1:1/?no_verify_ssl=1", "redis.url": "redis://127.0.0.1:1", "http.port": 0}
@@ -17,7 +17,7 @@ NOWHERE = {"broker.url": "amqps://127.0.0.1:1/?no_verify_ssl=1", "redis.url": "r
 async def test_what_others_could_read_or_answer_is_told_at_each_start() -> None:
     settings, log = load([], {}, NOWHERE), BytesIO()
     observed = open_telemetry(
-        settings.log, settings.sentry, terms_of(settings).catalog, "test", stream=log, strict=True
+        settings.log, settings.sentry, policy_of(settings).catalog, "test", stream=log, strict=True
     )
     shutdown = Shutdown(observed.events)
     shutdown.ask()

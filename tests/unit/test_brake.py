@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.makers import make_row
-from worker.core.brake import (
+from worker.core.limits.brake import (
     OURS,
     Brake,
     Braked,
@@ -20,9 +20,9 @@ from worker.core.brake import (
     at,
     enough_of,
 )
-from worker.core.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
-from worker.core.history import History
-from worker.core.outcome import DEAD_CLASSES, Accepted, ErrorClass
+from worker.core.message.history import History
+from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
+from worker.core.outcome.outcome import DEAD_CLASSES, Accepted, ErrorClass
 
 LIMITS = Limits(sample=20, trial=5)
 GOOD = None

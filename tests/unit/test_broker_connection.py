@@ -16,7 +16,7 @@ from tests.fakes import RecordingEvents
 from worker.broker import connection
 from worker.broker.connection import first_of, place, tell_lost, together, translated
 from worker.errors import BrokerUnavailable, TopologyMismatch, Unroutable
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 
 @pytest.mark.parametrize(

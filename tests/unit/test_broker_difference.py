@@ -3,7 +3,7 @@
 import pytest
 
 from worker.broker.difference import Difference
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Exchange, Queue, Topology
 
 TOPOLOGY = Topology()

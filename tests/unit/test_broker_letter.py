@@ -11,8 +11,8 @@ from pamqp.header import ContentHeader
 from tests.makers import make_raw
 from worker.broker.dead_letters import chosen_by
 from worker.broker.letter import Letter, letter_of
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import Topology
 
 TOPOLOGY = Topology()

@@ -6,7 +6,7 @@ from pamqp import encode
 
 from tests.makers import NOW
 from worker.broker.message import deliveries_of, properties_of
-from worker.core.envelope import Outgoing
+from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Route
 
 

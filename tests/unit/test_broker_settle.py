@@ -15,10 +15,10 @@ from tests.fakes import FakeDelivery, RecordingEvents
 from tests.makers import NOW, make_raw
 from worker.broker.delivery import BrokerDelivery
 from worker.broker.settle import MOST_ROUNDS, BrokerSettler
-from worker.core.envelope import WORN_FROM, Outgoing
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
-from worker.core.request import MESSAGE_TYPE
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE
+from worker.core.outcome.outcome import ErrorClass
+from worker.core.outgoing.envelope import WORN_FROM, Outgoing
 from worker.core.topology import Route, Topology
 from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unpublishable, Unroutable, WorkerError
 

@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from worker.core.calendar import period_end, period_start
-from worker.core.outcome import Period
+from worker.core.limits.calendar import period_end, period_start
+from worker.core.outcome.outcome import Period
 
 
 @pytest.mark.parametrize(

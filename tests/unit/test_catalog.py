@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from worker.core.catalog import catalog, parse
-from worker.core.outcome import Accepted, ErrorClass, Failed, Fault, Reply, Scope, Table
+from worker.core.outcome.catalog import catalog, parse
+from worker.core.outcome.outcome import Accepted, ErrorClass, Failed, Fault, Reply, Scope, Table
 
 #: The provider's page of error codes, row by row.
 PROVIDERS = Path(__file__).parents[1] / "data" / "error-codes.tsv"
@@ -44,7 +44,7 @@ CLASSES_OF_GATEWAY_CODES = {
 
 
 def written(table: str) -> list[dict[str, str]]:
-    tables: dict[str, Any] = tomllib.loads(files("worker.core").joinpath("catalog.toml").read_text("utf-8"))
+    tables: dict[str, Any] = tomllib.loads(files("worker.core.outcome").joinpath("catalog.toml").read_text("utf-8"))
     rows: list[dict[str, str]] = tables[table]
     return rows
 

@@ -13,7 +13,7 @@ from tests.cli import sms_worker
 from worker import __version__
 from worker.cli import run as run_command
 from worker.cli.main import app
-from worker.core.contract import files
+from worker.core.outgoing.contract import files
 from worker.core.topology import Topology
 from worker.errors import (
     BrokerUnavailable,
@@ -24,7 +24,7 @@ from worker.errors import (
     Unroutable,
     UsageError,
 )
-from worker.settings import Settings
+from worker.settings.sections import Settings
 
 COMMANDS = [
     *([], ["run"], ["publish"], ["status"], ["codes"], ["sandbox"], ["demo"]),

@@ -3,7 +3,7 @@
 import pytest
 
 from worker.cli.eta import etas, in_words
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 
 FLOORS = {Lane.OTP: 0.0, Lane.NOTIFY: 0.15, Lane.MARKETING: 0.05}
 

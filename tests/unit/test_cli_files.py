@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from worker.cli.requests import Format, Line, count, read
-from worker.core.request import read as read_request
+from worker.core.message.request import read as read_request
 from worker.errors import UsageError
 
 FILES = Path(__file__).parents[1] / "data" / "requests"

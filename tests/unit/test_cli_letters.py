@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from tests.letters import DIED, LETTER, NUMBER, make_letter
-from worker.cli.dlq.letters import Filter, detail, grouped, lines_of, summary
 from worker.cli.output import dumped
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
+from worker.operator.letters import Filter, detail, grouped, lines_of, summary
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from worker.cli.probe import is_well, place
-from worker.settings import HttpSettings
+from worker.settings.sections import HttpSettings
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.health import Health
 

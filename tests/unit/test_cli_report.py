@@ -9,8 +9,8 @@ from tests.letters import make_letter
 from worker.cli.demo.cast import Publication
 from worker.cli.demo.play import Ended, Script
 from worker.cli.demo.report import checks, rate_while_waiting, report, worst_second
-from worker.core.outcome import ErrorClass
-from worker.core.quota import Operation
+from worker.core.limits.quota import Operation
+from worker.core.outcome.outcome import ErrorClass
 from worker.sandbox.account import Entry, Summary
 
 GLOBE, TEMPLATE = Operation.GLOBE.value, Operation.TEMPLATE.value

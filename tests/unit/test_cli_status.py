@@ -6,13 +6,13 @@ import pytest
 
 from worker.broker.depths import Depth
 from worker.cli.status import Found, told
-from worker.configuration import load
-from worker.core.holds import ACCOUNT, Hold, HoldName
-from worker.core.lane import Lane
-from worker.core.outcome import Scope
-from worker.core.quota import Operation
+from worker.core.limits.holds import ACCOUNT, Hold, HoldName
+from worker.core.limits.quota import Operation
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Scope
 from worker.limiter.ring import CELLS, Shared, rate_per_s
-from worker.settings import Settings
+from worker.settings.load import load
+from worker.settings.sections import Settings
 
 SETTINGS = load([], {}, {"quota.send_message_to_globe": 100, "quota.send_message_with_template": 0})
 LANES = {Lane.OTP: Depth(0, 2), Lane.NOTIFY: Depth(95, 2), Lane.MARKETING: Depth(500, 0)}

@@ -10,8 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from worker import __version__
-from worker.core.contract import asyncapi, files, request_schema
-from worker.core.request import SmsRequest
+from worker.core.message.request import SmsRequest
+from worker.core.outgoing.contract import asyncapi, files, request_schema
 from worker.core.topology import Topology
 
 CONFIG = Path(__file__).parents[2] / "config"

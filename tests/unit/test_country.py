@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.core.country import calling_code
+from worker.core.limits.country import calling_code
 
 #: One number's beginning for each length and zone of the numbering plan.
 CASES = {

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.makers import NOW, POLICY, make_failed, make_request
-from worker.core.decide import decide, too_soon_or_late
-from worker.core.disposition import Dead, Disposition, Done, Retry
-from worker.core.history import Entry, History
-from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, ErrorClass, OnHold, Outcome
+from worker.core.decision.decide import decide, too_soon_or_late
+from worker.core.message.history import Entry, History
+from worker.core.message.lane import Lane
+from worker.core.outcome.disposition import Dead, Disposition, Done, Retry
+from worker.core.outcome.outcome import Accepted, Closed, Early, ErrorClass, OnHold, Outcome
 
 FAR = NOW + timedelta(days=40)
 

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from tests.makers import LIFETIMES, NOW, NUMBER, make_fields, make_raw
-from worker.core.decode import LONGEST_REASON, MOST_BYTES, Malformed, RawMessage, Request, decode
-from worker.core.history import History
-from worker.core.lane import Lane
+from worker.core.message.decode import LONGEST_REASON, MOST_BYTES, Malformed, RawMessage, Request, decode
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
 
 
 def decoded(raw: RawMessage) -> Request:

@@ -15,9 +15,9 @@ from packaging.utils import canonicalize_name
 from pydantic import TypeAdapter
 
 from worker.cli import exit_codes
-from worker.configuration import load
-from worker.setting_types import Duration, Section
-from worker.settings import HttpSettings, Settings
+from worker.settings.load import load
+from worker.settings.sections import HttpSettings, Settings
+from worker.settings.types import Duration, Section
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from tests.fakes import NOW, FakeClock, FakeLimiter, FakeProvider, RecordingEvents
-from worker import dispatch
-from worker.core.catalog import catalog
-from worker.core.decode import Request
-from worker.core.history import History
-from worker.core.holds import ACCOUNT
-from worker.core.lane import Lane
-from worker.core.ledger import Token
-from worker.core.outcome import Accepted, Closed, Early, ErrorClass, Failed, Fault, Outcome, Reply, Unserved
-from worker.core.quota import Admission, Operation, Quota, Slots, Turn
-from worker.core.request import SmsRequest
-from worker.dispatch import Dispatch
+from worker.core.limits.holds import ACCOUNT
+from worker.core.limits.ledger import Token
+from worker.core.limits.quota import Admission, Operation, Quota, Slots, Turn
+from worker.core.message.decode import Request
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.message.request import SmsRequest
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Accepted, Closed, Early, ErrorClass, Failed, Fault, Outcome, Reply, Unserved
+from worker.delivery import dispatch
+from worker.delivery.dispatch import Dispatch
 from worker.errors import LimiterUnavailable
 
 
@@ -205,7 +205,7 @@ async def test_a_lane_that_gets_no_slot_keeps_no_other_from_asking() -> None:
 
 
 async def test_nothing_is_called_while_the_limiter_is_away_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.dispatch._LIMITER_PAUSE_S", 0.0)
+    monkeypatch.setattr("worker.delivery.dispatch._LIMITER_PAUSE_S", 0.0)
     async with running(Rig()) as rig:
         rig.limiter.grants = [LimiterUnavailable("gone"), LimiterUnavailable("gone")]
         rig.limiter.admissions = [LimiterUnavailable("gone")]

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.makers import POLICY, make_failed, make_request
-from worker.core.decide import decide
-from worker.core.disposition import Dead, Done, GiveBack, Retry
-from worker.core.history import History
-from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, Outcome, Unserved
+from worker.core.decision.decide import decide
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.outcome.disposition import Dead, Done, GiveBack, Retry
+from worker.core.outcome.outcome import Accepted, Closed, Early, Outcome, Unserved
 
 #: Noon in Singapore: the day ends in twelve hours, the month in a week.
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)

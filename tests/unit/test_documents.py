@@ -14,17 +14,17 @@ from typer.main import get_command
 from tests.makers import NOW, make_raw, make_request
 from worker.cli import exit_codes
 from worker.cli.main import app
-from worker.configuration import load
-from worker.core.catalog import catalog
-from worker.core.disposition import Done
-from worker.core.envelope import outgoing
-from worker.core.history import History
-from worker.core.outcome import DEAD_CLASSES, Accepted, ErrorClass
-from worker.core.request import SmsRequest
+from worker.core.message.history import History
+from worker.core.message.request import SmsRequest
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.disposition import Done
+from worker.core.outcome.outcome import DEAD_CLASSES, Accepted, ErrorClass
+from worker.core.outgoing.envelope import outgoing
 from worker.core.topology import Topology
 from worker.sandbox.magic import TABLE as MAGIC
-from worker.setting_types import Section
-from worker.settings import Settings
+from worker.settings.load import load
+from worker.settings.sections import Settings
+from worker.settings.types import Section
 from worker.telemetry.events import EVENTS
 from worker.telemetry.gauges import Gauges, Snapshot
 from worker.telemetry.metrics import METRICS

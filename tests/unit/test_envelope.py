@@ -8,9 +8,12 @@ import orjson
 import pytest
 
 from tests.makers import MAINLAND, NOW, NUMBER, make_raw, make_request
-from worker.core.decode import Malformed, RawMessage
-from worker.core.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
-from worker.core.envelope import (
+from worker.core.message.decode import Malformed, RawMessage
+from worker.core.message.history import Entry, History
+from worker.core.message.lane import Lane
+from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
+from worker.core.outcome.outcome import Accepted, ErrorClass
+from worker.core.outgoing.envelope import (
     OUTCOME_TYPE,
     WORN_FROM,
     Outgoing,
@@ -20,9 +23,6 @@ from worker.core.envelope import (
     replayed,
     returned,
 )
-from worker.core.history import Entry, History
-from worker.core.lane import Lane
-from worker.core.outcome import Accepted, ErrorClass
 from worker.core.topology import Route, Topology
 
 TOPOLOGY = Topology()

@@ -3,7 +3,7 @@
 import pytest
 from pydantic_core import ErrorDetails
 
-from worker.core.fault import problem, sentence, visible
+from worker.core.message.fault import problem, sentence, visible
 
 
 def fault(*place: str | int, kind: str = "string_type", says: str = "Input should be a valid string") -> ErrorDetails:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.makers import NOW
-from worker.core.history import LONGEST_WORD, MOST_COUNT, MOST_ENTRIES, Entry, History
+from worker.core.message.history import LONGEST_WORD, MOST_COUNT, MOST_ENTRIES, Entry, History
 
 FULL = History(NOW, NOW + timedelta(seconds=1), 3, 2, 1, 1, (Entry(NOW, "SYSTEM_ERROR", "transient"),))
 

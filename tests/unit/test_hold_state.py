@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.core.hold_state import Held, Pace, State, Suspect, accepted, current, met, refused, stopped, unprobed
-from worker.core.holds import OPERATORS_CODE, By
+from tests.models.hold_state import Held, Pace, State, Suspect, accepted, current, met, refused, stopped, unprobed
+from worker.core.limits.holds import OPERATORS_CODE, By
 
 PACE = Pace(needed=1, first=10, slowest=45)
 HELD = Held("CODE", since=0, probe_at=10)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.makers import make_request
-from worker.core.holds import (
+from worker.core.limits.holds import (
     ACCOUNT,
     LONGEST_LOOK,
     LONGEST_LOOK_WITH_END,
@@ -20,7 +20,7 @@ from worker.core.holds import (
     on_hold,
     spread,
 )
-from worker.core.outcome import OnHold, Scope
+from worker.core.outcome.outcome import OnHold, Scope
 
 ACME = HoldName(Scope.SENDER, "ACME")
 

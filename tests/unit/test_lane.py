@@ -1,4 +1,4 @@
-from worker.core.lane import Lane, SmsType
+from worker.core.message.lane import Lane, SmsType
 
 
 def test_every_type_of_the_provider_has_a_lane_of_its_own() -> None:

@@ -6,38 +6,31 @@ from typing import Any
 import pytest
 
 from tests.makers import NOW, make_request
-from worker.core.catalog import catalog
-from worker.core.lane import Lane
-from worker.core.ledger import (
+from tests.models.ledger import Claimed, LedgerEntry, State, accepted, claim, not_sent, recall, unknown
+from worker.core.limits.ledger import (
     CALLER_LOST,
     ID_REUSED,
     NOBODY,
     Busy,
-    Claimed,
     Doubtful,
-    Entry,
     Known,
     Reused,
-    State,
     Token,
-    accepted,
-    claim,
     fingerprint,
-    not_sent,
     outcome_of,
-    recall,
-    unknown,
 )
-from worker.core.outcome import Accepted, Answer, ErrorClass, Failed, Sent, Underway
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Accepted, Answer, ErrorClass, Failed, Sent, Underway
 
 ANSWER = Answer(Accepted("m-1", "R-1", 1), 1, NOW)
 OTHER = Answer(Accepted("m-2", "R-2", 1), 2, NOW)
 LEASE = 100
 ONE, TWO = b"one", b"two"
 FIRST, AGAIN, STRANGER = Token("w1", 1), Token("w1", 2), Token("w2", 1)
-CALLING = Entry(State.CALLING, FIRST, ONE, until=1100, began=1000)
-DOUBTED = Entry(State.UNKNOWN, fingerprint=ONE, unknowns=1, since=1000, code="local.timeout")
-SENT = Entry(State.SENT, fingerprint=ONE, unknowns=1, answer=ANSWER)
+CALLING = LedgerEntry(State.CALLING, FIRST, ONE, until=1100, began=1000)
+DOUBTED = LedgerEntry(State.UNKNOWN, fingerprint=ONE, unknowns=1, since=1000, code="local.timeout")
+SENT = LedgerEntry(State.SENT, fingerprint=ONE, unknowns=1, answer=ANSWER)
 
 
 def test_whoever_claims_first_calls_and_is_remembered() -> None:
@@ -53,7 +46,7 @@ def test_while_the_lease_lasts_nobody_else_calls(now: int, left: int) -> None:
 
 
 def test_when_the_lease_is_over_the_call_is_unknown() -> None:
-    lost = Entry(State.UNKNOWN, fingerprint=ONE, unknowns=1, since=1000, code=CALLER_LOST)
+    lost = LedgerEntry(State.UNKNOWN, fingerprint=ONE, unknowns=1, since=1000, code=CALLER_LOST)
 
     assert claim(CALLING, STRANGER, 0, 1100, LEASE, ONE) == (lost, Doubtful(1, 1000, CALLER_LOST))
     assert recall(CALLING, 0, 1100, ONE) == (lost, Doubtful(1, 1000, CALLER_LOST))
@@ -83,7 +76,7 @@ def test_who_knows_of_every_unknown_call_may_call_and_others_are_told_of_them() 
     entry, verdict = claim(DOUBTED, STRANGER, 1, 2000, LEASE, ONE)
     assert verdict == Claimed()
     assert not_sent(entry, STRANGER) == DOUBTED
-    assert unknown(entry, STRANGER, 1, "local.connection_cut", 2050) == Entry(
+    assert unknown(entry, STRANGER, 1, "local.connection_cut", 2050) == LedgerEntry(
         State.UNKNOWN, fingerprint=ONE, unknowns=2, since=2000, code="local.connection_cut"
     )
     entry, _ = claim(DOUBTED, STRANGER, 3, 2000, LEASE, ONE)
@@ -100,7 +93,9 @@ def test_what_was_sent_is_told_to_everybody_and_stays() -> None:
 
 def test_an_acceptance_is_believed_whosever_it_is() -> None:
     for entry, unknowns in ((CALLING, 0), (DOUBTED, 1)):
-        assert accepted(entry, ANSWER, ONE) == Entry(State.SENT, fingerprint=ONE, unknowns=unknowns, answer=ANSWER)
+        assert accepted(entry, ANSWER, ONE) == LedgerEntry(
+            State.SENT, fingerprint=ONE, unknowns=unknowns, answer=ANSWER
+        )
 
 
 def test_what_was_certainly_not_sent_is_forgotten() -> None:
@@ -111,21 +106,21 @@ def test_what_was_certainly_not_sent_is_forgotten() -> None:
 
 
 def test_a_redis_that_was_emptied_during_the_call_learns_what_became_of_it() -> None:
-    assert accepted(None, ANSWER, ONE) == Entry(State.SENT, fingerprint=ONE, answer=ANSWER)
-    assert unknown(None, FIRST, 2, "local.timeout", 1500, ONE) == Entry(
+    assert accepted(None, ANSWER, ONE) == LedgerEntry(State.SENT, fingerprint=ONE, answer=ANSWER)
+    assert unknown(None, FIRST, 2, "local.timeout", 1500, ONE) == LedgerEntry(
         State.UNKNOWN, fingerprint=ONE, unknowns=3, since=1500, code="local.timeout"
     )
 
 
 @pytest.mark.parametrize("counted", [0, 1, 9])
 @pytest.mark.parametrize("entry", [SENT, DOUBTED])
-def test_another_content_under_a_remembered_id_is_refused(entry: Entry, counted: int) -> None:
+def test_another_content_under_a_remembered_id_is_refused(entry: LedgerEntry, counted: int) -> None:
     assert claim(entry, STRANGER, counted, 2000, LEASE, TWO) == (entry, Reused())
     assert recall(entry, counted, 2000, TWO) == (entry, Reused())
 
 
 def test_an_entry_of_an_older_version_takes_any_content_and_keeps_it() -> None:
-    old = Entry(State.UNKNOWN, unknowns=1, since=1000, code="local.timeout")
+    old = LedgerEntry(State.UNKNOWN, unknowns=1, since=1000, code="local.timeout")
     entry, verdict = claim(old, STRANGER, 1, 2000, LEASE, TWO)
 
     assert (verdict, entry.fingerprint) == (Claimed(), TWO)
@@ -137,7 +132,7 @@ def test_an_entry_of_an_older_version_takes_any_content_and_keeps_it() -> None:
     [(None, 0, None), (DOUBTED, 1, None), (DOUBTED, 0, Doubtful(1, 1000, "local.timeout")), (CALLING, 9, Busy(50))],
 )
 def test_a_look_changes_nothing_and_says_what_stands_against_giving_up(
-    entry: Entry | None, counted: int, expected: Known | None
+    entry: LedgerEntry | None, counted: int, expected: Known | None
 ) -> None:
     assert recall(entry, counted, 1050, ONE) == (entry, expected)
 
@@ -183,4 +178,4 @@ def test_what_the_ledger_knows_becomes_the_outcome_of_who_asked() -> None:
 
 def test_nobody_claims_under_no_name_and_no_number() -> None:
     assert (NOBODY.caller, NOBODY.number, Token("w1").number) == ("", 0, 1)
-    assert Entry(State.SENT) == Entry(State.SENT, NOBODY, b"", 0, 0, 0, 0, "", None)
+    assert LedgerEntry(State.SENT) == LedgerEntry(State.SENT, NOBODY, b"", 0, 0, 0, 0, "", None)

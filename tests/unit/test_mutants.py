@@ -54,6 +54,6 @@ def test_mutants_of_equal_lines_have_names_of_their_own() -> None:
 
 
 def test_a_modules_own_tests_come_first() -> None:
-    names = [Path(path).name for path in files_for("brake", Path(__file__).parents[2])]
+    names = [Path(path).name for path in files_for("worker.core.limits.brake", Path(__file__).parents[2])]
     assert names[:2] == ["test_brake.py", "test_brake_property.py"]
-    assert "test_braking.py" in names
+    assert "test_intake_control.py" in names

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.makers import NUMBER
-from worker.core.number import fault_of
+from worker.core.message.number import fault_of
 
 
 @pytest.mark.parametrize("number", [NUMBER, f"+{NUMBER}", "1234567", "8" * 15])

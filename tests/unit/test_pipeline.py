@@ -10,21 +10,21 @@ import orjson
 import pytest
 
 from tests.fakes import NOW, FakeDelivery, FakeSettler, RecordingEvents
-from worker.core.backoff import Backoff
-from worker.core.catalog import catalog
-from worker.core.decide import Policy
-from worker.core.decode import RawMessage, Request
-from worker.core.disposition import Dead, Disposition, GiveBack
-from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Outcome, Reply, Unserved
-from worker.core.request import MESSAGE_TYPE
+from worker.core.decision.backoff import Backoff
+from worker.core.decision.policy import Policy, RetryPolicy
+from worker.core.message.decode import RawMessage, Request
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.disposition import Dead, Disposition, GiveBack
+from worker.core.outcome.outcome import Accepted, Outcome, Reply, Unserved
 from worker.core.topology import Topology
+from worker.delivery.pipeline import Pipeline
 from worker.errors import BrokerUnavailable, Unroutable
-from worker.pipeline import Pipeline, Terms
 
 NUMBER, TEXT = "+85251234567", "Your code is 4711"
-POLICY = Policy(Backoff(timedelta(seconds=5), timedelta(minutes=10)), {Lane.OTP: 1})
-TERMS = Terms(catalog(), Topology(), POLICY, {lane: timedelta(minutes=5) for lane in Lane})
+POLICY = RetryPolicy(Backoff(timedelta(seconds=5), timedelta(minutes=10)), {Lane.OTP: 1})
+TERMS = Policy(catalog(), Topology(), POLICY, {lane: timedelta(minutes=5) for lane in Lane})
 
 
 def delivery(**changes: Any) -> FakeDelivery:

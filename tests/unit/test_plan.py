@@ -4,8 +4,8 @@ from datetime import timedelta
 import pytest
 
 from tests.makers import NOW, make_failed
-from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Closed, Early, Outcome, Unserved
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Accepted, Closed, Early, Outcome, Unserved
 from worker.core.plan import is_certain, lane_for, lease
 
 

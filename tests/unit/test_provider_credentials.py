@@ -13,7 +13,7 @@ from tests.fakes import RecordingEvents
 from worker.provider.credentials import ChainCredentials, ConfiguredCredentials, credentials_of
 from worker.provider.key_chain import FoundKey, NoKey
 from worker.provider.signature import AccessKey
-from worker.settings import ProviderSettings
+from worker.settings.sections import ProviderSettings
 
 NONE = timedelta(0)
 LONG = timedelta(hours=1)

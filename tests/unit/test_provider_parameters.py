@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from worker.core.decode import Request
-from worker.core.history import History
-from worker.core.request import SmsRequest
+from worker.core.message.decode import Request
+from worker.core.message.history import History
+from worker.core.message.request import SmsRequest
 from worker.provider.parameters import parameters_of
 
 

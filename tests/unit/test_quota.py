@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from worker.core.quota import Quota, Slots
+from worker.core.limits.quota import Quota, Slots
 
 
 def test_a_quota_of_which_only_the_rate_is_said_has_a_guard_of_ten_milliseconds_and_no_floors() -> None:

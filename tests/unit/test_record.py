@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 
 from tests.makers import NOW, NUMBER, POLICY, make_failed, make_request
-from worker.core.decide import decide
-from worker.core.decode import Malformed
-from worker.core.disposition import Dead, Reason
-from worker.core.history import History
-from worker.core.lane import Lane
-from worker.core.outcome import Accepted, Answer, ErrorClass, Outcome, Sent, Unserved
-from worker.core.record import call_fields, closing_fields
+from worker.core.decision.decide import decide
+from worker.core.message.decode import Malformed
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.outcome.disposition import Dead, Reason
+from worker.core.outcome.outcome import Accepted, Answer, ErrorClass, Outcome, Sent, Unserved
+from worker.core.outgoing.record import call_fields, closing_fields
 
 SETTLED = NOW + timedelta(seconds=4)
 RECEIVED = NOW + timedelta(seconds=3)

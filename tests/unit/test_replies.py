@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from worker.core.catalog import catalog
-from worker.core.outcome import Accepted, ErrorClass, Failed, Reply
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Accepted, ErrorClass, Failed, Reply
 from worker.provider.replies import MOST_BYTES, read_reply
 
 ACCEPTED = (

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.makers import MAINLAND, make_fields
-from worker.core.lane import Lane
-from worker.core.request import SmsRequest, masked, read
+from worker.core.message.lane import Lane
+from worker.core.message.request import SmsRequest, masked, read
 
 TEMPLATED: dict[str, Any] = {"to": MAINLAND, "text": ..., "template": {"code": "SMS_1"}, "from": "阿里云"}
 

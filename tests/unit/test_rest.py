@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from tests.makers import NOW, make_raw
-from worker.core.catalog import catalog
-from worker.core.decode import RawMessage
-from worker.core.envelope import Outgoing
-from worker.core.history import History
-from worker.core.lane import Lane
-from worker.core.rest import at_rest
+from worker.core.message.decode import RawMessage
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import catalog
+from worker.core.outgoing.envelope import Outgoing
+from worker.core.outgoing.rest import at_rest
 from worker.core.topology import Route, Topology
 
 TOPOLOGY = Topology("sms")

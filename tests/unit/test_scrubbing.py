@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
-from worker.core.catalog import catalog
+from worker.core.outcome.catalog import catalog
 from worker.errors import LimiterUnavailable
-from worker.settings import LogSettings, SentrySettings
+from worker.settings.sections import LogSettings, SentrySettings
 from worker.telemetry.allowance import Allowance
 from worker.telemetry.open import Observed, open_telemetry
 from worker.telemetry.scrubbing import scrub, scrub_text

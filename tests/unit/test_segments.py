@@ -1,6 +1,6 @@
 import pytest
 
-from worker.core.segments import Alphabet, Segments, segments
+from worker.core.message.segments import Alphabet, Segments, segments
 
 GSM, UCS = Alphabet.GSM7, Alphabet.UCS2
 #: 3GPP TS 23.038, 6.2.1: the default alphabet without its escape code, and its extension table.

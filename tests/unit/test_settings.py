@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from worker.configuration import load, shown
-from worker.core.outcome import ErrorClass, Period
+from worker.core.outcome.outcome import ErrorClass, Period
 from worker.errors import SettingsError
-from worker.setting_types import Section, written
-from worker.settings import Settings, WindowSettings
-from worker.weaknesses import weaknesses
+from worker.settings.load import load, shown
+from worker.settings.sections import Settings, WindowSettings
+from worker.settings.types import Section, written
+from worker.settings.weaknesses import weaknesses
 
 CONFIG = Path(__file__).parents[2] / "config"
 SECRET = "tops3cret"

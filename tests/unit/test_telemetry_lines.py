@@ -18,8 +18,8 @@ from worker.telemetry.lines import MOST_BYTES, MOST_LINES, Lines
 PATIENCE_S = 30
 #: Run with standard output to be blocked, gone or full: a worker's log, and its end.
 PROGRAM = """
-from worker.core.catalog import catalog
-from worker.settings import LogSettings, SentrySettings
+from worker.core.outcome.catalog import catalog
+from worker.settings.sections import LogSettings, SentrySettings
 from worker.telemetry.open import open_telemetry
 import sys, time
 observed = open_telemetry(LogSettings(), SentrySettings(), catalog(), "test")

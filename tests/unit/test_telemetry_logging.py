@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from worker.core.lane import Lane
-from worker.settings import LogSettings
+from worker.core.message.lane import Lane
+from worker.settings.sections import LogSettings
 from worker.telemetry.libraries import libraries_heard
 from worker.telemetry.logging import Log
 from worker.telemetry.telemetry import Telemetry

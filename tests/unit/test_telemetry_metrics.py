@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from worker.core.catalog import catalog
-from worker.core.holds import ACCOUNT, Hold, HoldName
-from worker.core.lane import Lane
-from worker.core.outcome import Scope
-from worker.settings import LogSettings, SentrySettings
+from worker.core.limits.holds import ACCOUNT, Hold, HoldName
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Scope
+from worker.settings.sections import LogSettings, SentrySettings
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.metrics import METRICS
 from worker.telemetry.open import Observed, open_telemetry

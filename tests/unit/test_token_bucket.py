@@ -5,19 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from worker.core.lane import Lane
-from worker.core.quota import Quota
-from worker.core.token_bucket import (
-    CLOCK_STEP_US,
-    THROTTLE_PAUSE_US,
-    Booked,
-    Later,
-    Share,
-    TokenBucket,
-    furthest_reach_us,
-    silence_us,
-    window_us,
-)
+from tests.models.token_bucket import CLOCK_STEP_US, Booked, Later, TokenBucket
+from worker.core.limits.bucket import THROTTLE_PAUSE_US, Share, furthest_reach_us, silence_us, window_us
+from worker.core.limits.quota import Quota
+from worker.core.message.lane import Lane
 
 NOW = 1_790_000_000_000_000
 MS = 1000

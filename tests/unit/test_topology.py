@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from worker.core.lane import Lane
-from worker.core.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 from worker.core.topology import DELIVERY_LIMIT, LEVELS, NEVER_DROP, Bounds, Queue, Route, Topology
 
 TOPOLOGY = Topology()

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from worker.core.visible import is_seen, shows_nothing, without_unseen_ends
+from worker.core.message.visible import is_seen, shows_nothing, without_unseen_ends
 
 UNSEEN = {
     "blank": " ",

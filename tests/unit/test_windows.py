@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from worker.core.lane import Lane
-from worker.core.outcome import Period
-from worker.core.quota import Cap, Window
-from worker.core.windows import cap_words, caps_of, strictest, window_words
+from worker.core.limits.quota import Cap, Window
+from worker.core.limits.windows import cap_words, caps_of, strictest, window_words
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Period
 
 ALL = frozenset(Lane)
 

@@ -19,12 +19,12 @@ from aiormq.abc import AbstractConnection as Transport
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError, InvalidFrameError
 
-from worker.address import BROKER, advice
-from worker.broker.leniency import tolerate_hostile_properties
+from worker.broker.lenient_decoding import tolerate_hostile_properties
 from worker.broker.retry import growing, until_it_works
 from worker.errors import BrokerUnavailable, WorkerError
 from worker.ports import Events
-from worker.settings import BrokerSettings
+from worker.settings.address import BROKER, advice
+from worker.settings.sections import BrokerSettings
 
 #: A connection, for those who only pass it on.
 Connection: TypeAlias = AbstractConnection

@@ -35,11 +35,11 @@ from worker.broker.connection import (
 )
 from worker.broker.declare import declare
 from worker.broker.delivery import BrokerDelivery, delivery_of
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, WorkerError
 from worker.ports import Events, Receiver
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 _ROLE: Final[Role] = "consume"
 #: The broker answers a cancel at once, or is gone. Seconds.

@@ -25,14 +25,14 @@ from worker.broker.depths import Depth, depth_of
 from worker.broker.letter import Letter, letter_of
 from worker.broker.publisher import Publisher
 from worker.broker.settle import Answers, Publishes
-from worker.core.envelope import replayed
-from worker.core.history import Entry
-from worker.core.lane import Lane
-from worker.core.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.message.history import Entry
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.outgoing.envelope import replayed
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, InUse, UsageError
 from worker.ports import Events
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 #: Letters of one look: RabbitMQ 3.10 returned 50,000 in order, 100,000 no longer; of a longer queue the first so many
 #: come back behind the others. Those that are wanted are held in memory.

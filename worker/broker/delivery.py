@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from worker.broker.message import deliveries_of, raw_of
-from worker.core.decode import RawMessage
-from worker.core.lane import Lane
+from worker.core.message.decode import RawMessage
+from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 
 

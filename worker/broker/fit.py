@@ -9,7 +9,7 @@ from worker.broker.retry import until_it_works
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, TopologyMismatch
 from worker.ports import Events
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 #: Differences that are told in full; a broker where nothing is declared has some sixty.
 _MOST_TOLD: Final = 5

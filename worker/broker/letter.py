@@ -13,12 +13,12 @@ import orjson
 from aiormq.abc import DeliveredMessage
 
 from worker.broker.message import deliveries_of, raw_of
-from worker.core.catalog import catalog
-from worker.core.decode import RawMessage
-from worker.core.envelope import foreign_headers
-from worker.core.history import History
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.decode import RawMessage
+from worker.core.message.history import History
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import ErrorClass
+from worker.core.outgoing.envelope import foreign_headers
 from worker.core.topology import Topology
 
 #: Those whom the broker itself buried carry no reason of ours; the catalogue has one for each.

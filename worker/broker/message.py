@@ -8,9 +8,9 @@ from typing import Any, Final
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from worker.core.decode import RawMessage
-from worker.core.envelope import Outgoing, without_ours
-from worker.core.lane import Lane
+from worker.core.message.decode import RawMessage
+from worker.core.message.lane import Lane
+from worker.core.outgoing.envelope import Outgoing, without_ours
 
 _PERSISTENT: Final = 2
 _APP: Final = "sms-worker"

@@ -39,11 +39,11 @@ from worker.broker.connection import (
 )
 from worker.broker.declare import declare
 from worker.broker.message import properties_of
-from worker.core.envelope import Outgoing
+from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unpublishable, Unroutable
 from worker.ports import Events
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 _ROLE: Final[Role] = "publish"
 #: How often the connection is asked whether an alarm blocks it: the library tells of it in its log only. Seconds.

@@ -18,9 +18,9 @@ from pamqp.commands import Basic
 from worker.broker.connection import first_of, translated, until_closed
 from worker.broker.delivery import BrokerDelivery
 from worker.broker.retry import growing, until_it_works
-from worker.core.catalog import catalog
-from worker.core.envelope import WORN_FROM, Outgoing, returned
-from worker.core.rest import at_rest
+from worker.core.outcome.catalog import catalog
+from worker.core.outgoing.envelope import WORN_FROM, Outgoing, returned
+from worker.core.outgoing.rest import at_rest
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, Unpublishable, Unroutable, WorkerError
 from worker.ports import Delivery, Events

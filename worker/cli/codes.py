@@ -9,8 +9,8 @@ from worker.cli.context import Context
 from worker.cli.options import JsonOption
 from worker.cli.output import json_lines
 from worker.cli.table import listing
-from worker.core.catalog import Catalog, catalog
-from worker.core.outcome import ErrorClass, Row, Table
+from worker.core.outcome.catalog import Catalog, catalog
+from worker.core.outcome.outcome import ErrorClass, Row, Table
 from worker.errors import WorkerError
 
 

@@ -10,12 +10,12 @@ from worker.cli.context import Context
 from worker.cli.options import JsonOption
 from worker.cli.output import json_line, say
 from worker.cli.table import listing
-from worker.configuration import shown
-from worker.core.contract import files
+from worker.core.outgoing.contract import files
 from worker.errors import UsageError
 from worker.limiter.rights import acl_command
-from worker.terms import topology_of
-from worker.weaknesses import weaknesses
+from worker.settings.load import shown
+from worker.settings.policy import topology_of
+from worker.settings.weaknesses import weaknesses
 
 _WEAK: Final = "anybody on the way could read and answer in its place; a worker warns at each start"
 

@@ -8,9 +8,9 @@ from typing import Self
 
 import typer
 
-from worker.configuration import load
 from worker.errors import UsageError
-from worker.settings import Settings
+from worker.settings.load import load
+from worker.settings.sections import Settings
 
 
 @dataclass(frozen=True)

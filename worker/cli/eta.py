@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 
 #: A backlog below this is rounding. Requests.
 _NOTHING: Final = 1e-6

@@ -13,15 +13,15 @@ from worker.cli.interrupt import complete
 from worker.cli.options import JsonOption
 from worker.cli.output import json_lines, say
 from worker.cli.table import listing
-from worker.core.catalog import Catalog, catalog
-from worker.core.fault import problem
-from worker.core.holds import SCOPES, By, Hold, HoldName
-from worker.core.outcome import Scope, Table
+from worker.core.limits.holds import SCOPES, By, Hold, HoldName
+from worker.core.message.fault import problem
+from worker.core.outcome.catalog import Catalog, catalog
+from worker.core.outcome.outcome import Scope, Table
 from worker.errors import UsageError, WorkerError
-from worker.limiter.holds import RedisHolds
-from worker.limiter.onlooker import Onlooker
-from worker.setting_types import PositiveDuration
-from worker.settings import Settings
+from worker.limiter.read_only import Onlooker
+from worker.limiter.redis_holds import RedisHolds
+from worker.settings.sections import Settings
+from worker.settings.types import PositiveDuration
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from worker.cli.context import Context
 from worker.errors import WorkerError
-from worker.settings import HttpSettings
+from worker.settings.sections import HttpSettings
 
 #: Less than the health check's own patience. Seconds.
 _PATIENCE_S: Final = 4.0

@@ -17,10 +17,10 @@ from worker.cli.publish_file import publish_file
 from worker.cli.requests import Format
 from worker.cli.requests.late import LATE, is_late
 from worker.client import Publisher
-from worker.core.lane import Lane, SmsType
+from worker.core.message.lane import Lane, SmsType
 from worker.core.topology import Topology
 from worker.errors import UsageError
-from worker.settings import BrokerSettings
+from worker.settings.sections import BrokerSettings
 
 
 def _type(text: str) -> SmsType:

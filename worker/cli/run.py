@@ -8,7 +8,7 @@ from worker.app import run as run_worker
 from worker.cli import exit_codes
 from worker.cli.context import Context
 from worker.cli.standard import hurry
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 from worker.errors import UsageError
 
 

@@ -7,7 +7,7 @@ import typer
 
 from worker.cli.interrupt import complete
 from worker.cli.output import say
-from worker.core.quota import Operation
+from worker.core.limits.quota import Operation
 from worker.errors import WorkerError
 from worker.sandbox import SandboxSettings, Second, serve
 

@@ -16,16 +16,16 @@ from worker.cli.interrupt import complete
 from worker.cli.options import JsonOption
 from worker.cli.output import complain, json_line, say
 from worker.cli.table import listing
-from worker.core.holds import ACCOUNT, Hold
-from worker.core.lane import Lane
-from worker.core.outcome import DEAD_CLASSES
-from worker.core.quota import Operation
+from worker.core.limits.holds import ACCOUNT, Hold
+from worker.core.limits.quota import Operation
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import DEAD_CLASSES
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, LimiterUnavailable
-from worker.limiter.onlooker import Onlooker
+from worker.limiter.read_only import Onlooker
 from worker.limiter.ring import Shared, rate_per_s
-from worker.settings import Settings
-from worker.terms import quotas_of, topology_of
+from worker.settings.policy import quotas_of, topology_of
+from worker.settings.sections import Settings
 
 #: A shorter pause is not worth a sentence.
 _SOON_S: Final = 0.5

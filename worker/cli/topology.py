@@ -16,7 +16,7 @@ from worker.cli.options import JsonOption
 from worker.cli.output import json_lines, say
 from worker.cli.table import listing
 from worker.core.topology import Topology
-from worker.terms import topology_of
+from worker.settings.policy import topology_of
 
 app = typer.Typer(no_args_is_help=True, help="Declare, verify and show RabbitMQ's exchanges and queues.")
 _Ask: TypeAlias = Callable[[Connection, Topology], Awaitable[Sequence[Difference]]]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Final
 
-from worker.core.lane import Lane
-from worker.core.outcome import Accepted, ErrorClass, Failed, Outcome, Sent
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Accepted, ErrorClass, Failed, Outcome, Sent
 
 #: Seconds of quota that one worker books ahead in one go: at high rates this, not one call to Redis per message.
 LEASE_S: Final = 0.02

@@ -12,8 +12,8 @@ from datetime import timedelta
 from math import ceil
 from typing import Any, Final
 
-from worker.core.lane import Lane
-from worker.core.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 
 #: Levels of the ladder: 2**22 - 1 seconds are 48 days, and a schedule reaches 31.
 LEVELS: Final = 22

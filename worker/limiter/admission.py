@@ -6,10 +6,10 @@ from datetime import timedelta
 from struct import Struct
 from typing import Final
 
-from worker.core.lane import Lane
-from worker.core.outcome import Closed, Period
-from worker.core.quota import Cap, Window
-from worker.core.windows import cap_words, caps_of, strictest, window_words
+from worker.core.limits.quota import Cap, Window
+from worker.core.limits.windows import cap_words, caps_of, strictest, window_words
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Closed, Period
 from worker.limiter.batcher import Argument
 
 #: Limit, period and lanes of a window, as admit.lua unpacks them.

@@ -8,11 +8,11 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from worker.address import REDIS, advice
 from worker.errors import LimiterUnavailable
 from worker.limiter.batcher import LINES
 from worker.limiter.border import translated
-from worker.settings import RedisSettings
+from worker.settings.address import REDIS, advice
+from worker.settings.sections import RedisSettings
 
 #: What is done on a new connection before anything else may use it.
 Greeting = Callable[[AbstractConnection], Awaitable[None]]

@@ -1,7 +1,7 @@
 """What became of calls and could not be told to Redis, until it is told.
 
 Each debt names its claim, whose token nobody else has: told late, told twice or in another order, it changes nothing
-that it should not (core/ledger.py).
+that it should not (core/limits/ledger.py).
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from worker.core.outcome import Answer
+from worker.core.outcome.outcome import Answer
 from worker.limiter.ledger import Claim
 
 #: More are never owed: while Redis is away nothing is granted, and a worker has not so many calls in flight.

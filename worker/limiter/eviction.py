@@ -5,7 +5,7 @@ from typing import Final
 from worker.errors import LimiterUnavailable
 from worker.limiter.border import translated
 from worker.limiter.connection import connect, disconnect, no_greeting
-from worker.settings import RedisSettings
+from worker.settings.sections import RedisSettings
 
 #: Nothing is deleted: when the memory is full, writes are refused, and that is noticed.
 _SAFE: Final = "noeviction"

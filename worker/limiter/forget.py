@@ -5,7 +5,7 @@ from typing import Final
 from worker.limiter.border import translated
 from worker.limiter.connection import connect, disconnect, no_greeting
 from worker.limiter.keys import Keys
-from worker.settings import RedisSettings
+from worker.settings.sections import RedisSettings
 
 #: Keys that are looked for, and deleted, at once.
 _AT_ONCE: Final = 1000

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from worker.core.quota import Grant, Held, Slots, Turn
-from worker.core.token_bucket import SECOND_US
+from worker.core.limits.bucket import SECOND_US
+from worker.core.limits.quota import Grant, Held, Slots, Turn
 from worker.errors import LimiterUnavailable
 from worker.limiter.border import understood
 

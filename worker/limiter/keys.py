@@ -3,8 +3,8 @@
 from hashlib import blake2b
 from typing import Final
 
-from worker.core.holds import HoldName
-from worker.core.quota import Operation
+from worker.core.limits.holds import HoldName
+from worker.core.limits.quota import Operation
 
 #: Raised when the meaning of a key changes, so that workers of two versions never read each other's.
 LAYOUT: Final = 1

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from worker.core.decode import Request
-from worker.core.ledger import Busy, Doubtful, Known, Reused, Token, fingerprint
-from worker.core.outcome import Accepted, Answer, Sent
+from worker.core.limits.ledger import Busy, Doubtful, Known, Reused, Token, fingerprint
+from worker.core.message.decode import Request
+from worker.core.outcome.outcome import Accepted, Answer, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.batcher import Argument
 from worker.limiter.border import understood

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from redis.asyncio.connection import AbstractConnection
 
-from worker.core.decode import Request
-from worker.core.holds import ACCOUNT, names_of, on_hold
-from worker.core.lane import Lane
-from worker.core.ledger import NOBODY, Known, Token
-from worker.core.outcome import Answer
-from worker.core.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Window
-from worker.core.remote_clock import RemoteClock, seen
-from worker.core.token_bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
+from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
+from worker.core.limits.holds import ACCOUNT, names_of, on_hold
+from worker.core.limits.ledger import NOBODY, Known, Token
+from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Window
+from worker.core.limits.remote_clock import RemoteClock, seen
+from worker.core.message.decode import Request
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Answer
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
 from worker.limiter.admission import Counters
@@ -26,12 +26,12 @@ from worker.limiter.connection import connect, disconnect
 from worker.limiter.debts import Debts
 from worker.limiter.epoch import VERDICTS, epoch_event
 from worker.limiter.granted import granted
-from worker.limiter.holds import Prober, RedisHolds, read_hold
 from worker.limiter.keys import Keys
 from worker.limiter.ledger import Claim, Ledger, read
+from worker.limiter.redis_holds import Prober, RedisHolds, read_hold
 from worker.limiter.sign_of_life import write_sign_of_life
 from worker.ports import Events
-from worker.settings import HoldSettings, RedisSettings
+from worker.settings.sections import HoldSettings, RedisSettings
 
 #: A provider that asks for a longer pause is not believed.
 _LONGEST_PAUSE_US: Final = 60 * SECOND_US

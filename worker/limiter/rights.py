@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from worker.limiter import scripts
 from worker.limiter.keys import Keys
 from worker.limiter.scripts import Script
-from worker.settings import RedisSettings
+from worker.settings.sections import RedisSettings
 
 #: What this program sends itself. AUTH needs no right; SELECT is for a database other than 0.
 SENT: Final = (

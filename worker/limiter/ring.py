@@ -7,8 +7,8 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from worker.core.quota import Operation
-from worker.core.token_bucket import SECOND_US
+from worker.core.limits.bucket import SECOND_US
+from worker.core.limits.quota import Operation
 from worker.limiter.border import translated, understood
 from worker.limiter.keys import Keys
 

@@ -21,7 +21,7 @@ class Script:
 
 def load(name: str, *shared: str) -> Script:
     """The script *name*, after the files *shared* of which it uses the functions."""
-    text = "".join((files(__package__) / f"{part}.lua").read_text("utf-8") for part in (*shared, name))
+    text = "".join((files(__package__) / "lua" / f"{part}.lua").read_text("utf-8") for part in (*shared, name))
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -16,15 +16,15 @@ import aiohttp
 from yarl import URL
 
 from worker import __version__
-from worker.core.decode import Request
-from worker.core.outcome import Fault, Reply
-from worker.core.quota import Operation
+from worker.core.limits.quota import Operation
+from worker.core.message.decode import Request
+from worker.core.outcome.outcome import Fault, Reply
 from worker.ports import Events
 from worker.provider.credentials import Credentials, credentials_of
 from worker.provider.parameters import parameters_of
 from worker.provider.replies import MOST_BYTES, read_reply
 from worker.provider.signature import AccessKey, signed
-from worker.settings import ProviderSettings
+from worker.settings.sections import ProviderSettings
 
 #: Seconds that an address of the provider is remembered: new connections are rare, its addresses change.
 _DNS_TTL_S: Final = 60

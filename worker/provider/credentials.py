@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from worker.ports import Events
 from worker.provider.key_chain import FoundKey, KeyChain, NoKey
 from worker.provider.signature import AccessKey
-from worker.settings import ProviderSettings
+from worker.settings.sections import ProviderSettings
 
 #: How often the chain is asked. It answers from memory, and renews a temporary key 15 minutes before its end.
 REFRESH_PERIOD: Final = timedelta(minutes=1)

@@ -2,7 +2,7 @@
 
 import orjson
 
-from worker.core.decode import Request
+from worker.core.message.decode import Request
 
 
 def parameters_of(request: Request, validity_s: int, channel_id: str | None) -> dict[str, str]:

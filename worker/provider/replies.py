@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from worker.core.outcome import Reply
+from worker.core.outcome.outcome import Reply
 
 #: Bytes of a body that are worth reading: an answer has less than 1 KiB, what is longer comes from somebody else.
 MOST_BYTES: Final = 65_536

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from worker.core.request import masked
+from worker.core.message.request import masked
 from worker.sandbox.limits import A_SECOND
 
 #: The code of an answer in which no code could be read.

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from worker.core.segments import segments
+from worker.core.message.segments import segments
 from worker.sandbox import gateway
 from worker.sandbox.magic import Wire
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import orjson
 
-from worker.core.lane import SmsType
+from worker.core.message.lane import SmsType
 from worker.sandbox.operation import BATCH, REQUIRED, SINGLE, TEMPLATE
 
 #: Characters of one text.

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from worker.core.catalog import catalog
-from worker.core.outcome import Table
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Table
 
 
 class GatewayCode(NamedTuple):

@@ -4,7 +4,7 @@ from collections import deque
 from datetime import timedelta
 from typing import Final
 
-from worker.core.calendar import SINGAPORE
+from worker.core.limits.calendar import SINGAPORE
 from worker.sandbox.settings import Second
 
 #: Instants this far apart are in different seconds; Unix seconds as floats are a quarter of a microsecond apart.

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from worker.core.catalog import catalog
-from worker.core.outcome import Table
+from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Table
 from worker.sandbox import gateway
 
 #: Numbers are told by this many digits at their end.

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from worker.core.calendar import SINGAPORE
+from worker.core.limits.calendar import SINGAPORE
 from worker.sandbox.account import Entry
 from worker.sandbox.answer import number_detail
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from worker.core.ledger import ID_REUSED
-from worker.core.outcome import ErrorClass
+from worker.core.limits.ledger import ID_REUSED
+from worker.core.outcome.outcome import ErrorClass
 from worker.telemetry.event import Event
 from worker.telemetry.metric import Instruments
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from worker.core.holds import ACCOUNT, SCOPES, Hold
-from worker.core.lane import Lane
+from worker.core.limits.holds import ACCOUNT, SCOPES, Hold
+from worker.core.message.lane import Lane
 
 
 @dataclass(frozen=True, slots=True)

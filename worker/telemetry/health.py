@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import orjson
 from aiohttp import web
 
-from worker.settings import HttpSettings
+from worker.settings.sections import HttpSettings
 
 #: What holds (True), what does not (False), and facts that readiness does not depend on (texts).
 Conditions: TypeAlias = Mapping[str, bool | str]

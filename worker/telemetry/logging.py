@@ -16,7 +16,7 @@ import structlog
 from structlog.types import Processor
 
 from worker.core.escaping import json_line, one_line
-from worker.settings import LogSettings
+from worker.settings.sections import LogSettings
 from worker.telemetry.event import Event, Level
 from worker.telemetry.events import EVENTS
 from worker.telemetry.lines import Lines

@@ -13,11 +13,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from worker.core.catalog import Catalog
-from worker.core.holds import SCOPES
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass, Table
-from worker.core.quota import Operation
+from worker.core.limits.holds import SCOPES
+from worker.core.limits.quota import Operation
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import Catalog
+from worker.core.outcome.outcome import ErrorClass, Table
 from worker.telemetry.event import Level
 from worker.telemetry.gauges import Gauges, Snapshot
 from worker.telemetry.metric import NONE, Instruments, Kind, Label, Metric, closed

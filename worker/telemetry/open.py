@@ -5,8 +5,8 @@ from typing import BinaryIO
 
 from sentry_sdk.transport import Transport
 
-from worker.core.catalog import Catalog
-from worker.settings import LogSettings, SentrySettings
+from worker.core.outcome.catalog import Catalog
+from worker.settings.sections import LogSettings, SentrySettings
 from worker.telemetry.feed import Feed
 from worker.telemetry.logging import Log
 from worker.telemetry.metrics import Metrics

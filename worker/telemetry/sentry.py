@@ -16,8 +16,8 @@ from sentry_sdk.types import Event as SentryEvent
 from sentry_sdk.types import Hint
 from sentry_sdk.utils import event_from_exception
 
-from worker.core.catalog import Catalog
-from worker.settings import SentrySettings
+from worker.core.outcome.catalog import Catalog
+from worker.settings.sections import SentrySettings
 from worker.telemetry.allowance import Allowance
 from worker.telemetry.event import Event
 from worker.telemetry.report import rebuilt

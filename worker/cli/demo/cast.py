@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 
 _TEXTS: Final = {
     Lane.OTP: "Your code is 482913. It is valid for five minutes.",

@@ -10,8 +10,8 @@ from typing import Final
 
 import orjson
 
-from worker.configuration import PREFIX
 from worker.errors import WorkerError
+from worker.settings.load import PREFIX
 
 #: A worker that does not consume within this time has failed to start. Seconds.
 _START_S: Final = 30

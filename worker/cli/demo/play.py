@@ -23,17 +23,17 @@ from worker.cli.demo.cast import Publication, publications
 from worker.cli.demo.crew import Member, crew
 from worker.cli.output import console, say
 from worker.cli.quiet import Quiet
-from worker.core.envelope import Outgoing
-from worker.core.lane import Lane
-from worker.core.outcome import DEAD_CLASSES, ErrorClass
-from worker.core.quota import Operation
-from worker.core.request import MESSAGE_TYPE
+from worker.core.limits.quota import Operation
+from worker.core.message.lane import Lane
+from worker.core.message.request import MESSAGE_TYPE
+from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Route, Topology
 from worker.limiter.forget import forget
-from worker.limiter.onlooker import Onlooker
+from worker.limiter.read_only import Onlooker
 from worker.sandbox import Sandbox, SandboxSettings
 from worker.sandbox.account import Entry, Summary
-from worker.settings import Settings
+from worker.settings.sections import Settings
 
 #: Seconds that the sandbox takes for an answer, as the provider would.
 _LATENCY_S: Final = 0.05

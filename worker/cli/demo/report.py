@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from worker.cli.demo.cast import ORDINARY
 from worker.cli.demo.play import Ended
-from worker.cli.dlq.letters import grouped
 from worker.cli.output import say
 from worker.cli.table import listing
-from worker.core.outcome import ErrorClass
-from worker.core.quota import Operation
+from worker.core.limits.quota import Operation
+from worker.core.outcome.outcome import ErrorClass
+from worker.operator.letters import grouped
 
 
 @dataclass(frozen=True, slots=True)

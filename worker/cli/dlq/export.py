@@ -10,11 +10,11 @@ from typing import Annotated, BinaryIO
 import typer
 
 from worker.broker.dead_letters import MOST, DeadLetters
-from worker.cli.dlq.letters import detail
 from worker.cli.dlq.options import ClassArgument, LimitOption
 from worker.cli.dlq.session import tell_unseen, with_letters
 from worker.cli.output import counted, dumped, say
 from worker.errors import UsageError
+from worker.operator.letters import detail
 
 
 def export(

@@ -7,13 +7,13 @@ import typer
 from worker.broker.dead_letters import MOST, DeadLetters
 from worker.broker.letter import Letter
 from worker.cli import exit_codes
-from worker.cli.dlq.letters import Filter, detail, grouped, in_use, lines_of, summary
 from worker.cli.dlq.options import ClassArgument, CodeOption, IdsOption, LaneOption, LimitOption
 from worker.cli.dlq.session import tell_none, tell_unseen, with_letters
 from worker.cli.options import JsonOption
 from worker.cli.output import complain, json_line, json_lines, say
 from worker.cli.table import listing
 from worker.errors import InUse, WorkerError
+from worker.operator.letters import Filter, detail, grouped, in_use, lines_of, summary
 
 #: A number with more digits is no position.
 _LONGEST_POSITION: Final = len(str(MOST))

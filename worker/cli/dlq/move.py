@@ -9,7 +9,6 @@ import typer
 from worker.broker.dead_letters import DeadLetters
 from worker.broker.letter import Letter
 from worker.cli import exit_codes
-from worker.cli.dlq.letters import Agreed, Filter
 from worker.cli.dlq.options import (
     AllOption,
     ClassArgument,
@@ -21,9 +20,10 @@ from worker.cli.dlq.options import (
 )
 from worker.cli.dlq.session import tell_none, tell_unseen, with_letters
 from worker.cli.output import complain, counted, say
-from worker.core.lane import Lane
-from worker.core.outcome import ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import ErrorClass
 from worker.errors import UsageError
+from worker.operator.letters import Agreed, Filter
 
 
 def replay(

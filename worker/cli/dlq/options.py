@@ -5,8 +5,8 @@ from typing import Annotated, TypeAlias
 import typer
 
 from worker.broker.dead_letters import MOST
-from worker.core.lane import Lane
-from worker.core.outcome import DEAD_CLASSES, ErrorClass
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 
 
 def dead_class(text: str) -> ErrorClass:

@@ -11,8 +11,8 @@ from worker.cli.context import Context
 from worker.cli.interrupt import complete
 from worker.cli.output import complain, counted
 from worker.cli.quiet import Quiet
-from worker.core.outcome import ErrorClass
-from worker.terms import topology_of
+from worker.core.outcome.outcome import ErrorClass
+from worker.settings.policy import topology_of
 
 T = TypeVar("T")
 

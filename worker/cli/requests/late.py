@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from worker.cli.requests.line import Line
-from worker.core.request import instant_of
+from worker.core.message.request import instant_of
 
 #: What is said of one.
 LATE = "deadline: has passed already, so that it would not be sent"

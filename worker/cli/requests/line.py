@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from worker.core.request import no_json
+from worker.core.message.request import no_json
 
 
 @dataclass(frozen=True, slots=True)

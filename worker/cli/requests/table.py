@@ -14,9 +14,9 @@ from typing import Any, Final
 from worker.cli.requests.line import Line, line_of
 from worker.cli.requests.records import Record, cells_of, records
 from worker.cli.requests.text import Texts
-from worker.core import request
-from worker.core.lane import SmsType
-from worker.core.visible import shows_nothing, without_unseen_ends
+from worker.core.message import request
+from worker.core.message.lane import SmsType
+from worker.core.message.visible import shows_nothing, without_unseen_ends
 from worker.errors import UsageError
 
 _COLUMNS: Final = tuple(

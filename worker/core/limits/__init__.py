@@ -1,0 +1,1 @@
+"""What may be sent when: quotas, windows, holds, the brake, the ledger."""

@@ -1,0 +1,110 @@
+"""The limits as values: what may be asked of the limiter and what it answers.
+
+Instants of the limiter are Redis' own; what crosses to a worker is relative, in seconds (names end in ``_s``), and is
+counted on the worker's monotonic clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Self, TypeAlias
+
+from worker.core.limits.holds import HoldName
+from worker.core.limits.ledger import Known
+from worker.core.message.lane import Lane
+from worker.core.message.request import SmsRequest
+from worker.core.outcome.outcome import Closed, OnHold, Period
+
+
+class Operation(StrEnum):
+    """An operation of the provider; each has a quota of its own (per region and main account)."""
+
+    GLOBE = "SendMessageToGlobe"
+    TEMPLATE = "SendMessageWithTemplate"
+
+    @classmethod
+    def of(cls, sms: SmsRequest) -> Self:
+        """The operation that sends *sms*."""
+        return cls(cls.GLOBE if sms.template is None else cls.TEMPLATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Calls per second of one operation, shared by all workers."""
+
+    #: Calls in any second; 0 means no limit of ours.
+    rate: int
+    #: Added to the second in which `rate` calls are counted, and the latest that a slot may be used after its instant:
+    #: what is granted as N per second + guard arrives as at most N per second when the path's jitter is under it.
+    guard: timedelta = timedelta(milliseconds=10)
+    #: Calls per second that a lane gets even when a more urgent one could use them all.
+    floors: Mapping[Lane, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Turns to call: one per wait, in order."""
+
+    #: Seconds from *since* until each slot's instant.
+    waits_s: tuple[float, ...]
+    #: When they were booked, on the worker's monotonic clock, never too early; None is the moment of the answer.
+    since: float | None = None
+    #: It may be so much too late.
+    doubt_s: float = 0.0
+    #: The slots are the lane's guaranteed share: they are for its own requests first.
+    floor: bool = False
+    #: The slot is the one call that tests whether the account's hold can be lifted.
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """No slot within the lane's reach: ask again after this many seconds."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The account is held because of *code*: ask again after this many seconds."""
+
+    after_s: float
+    code: str
+
+
+Grant: TypeAlias = Slots | Turn | Held
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most *limit* messages to one recipient in *period*."""
+
+    limit: int
+    #: A rolling length of time, or a calendar period of Asia/Singapore.
+    period: timedelta | Period
+    #: Lanes that it limits and whose messages it counts.
+    lanes: frozenset[Lane]
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most *limit* messages of the whole account, or to one country, in a calendar period of Asia/Singapore."""
+
+    limit: int
+    period: Period
+    #: Digits that a number begins with (``852``); empty for the whole account.
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The request is counted in every window and cap, and the ledger says that it is called for."""
+
+    #: The limiter's own, for `record`; opaque to everybody else.
+    claim: object = None
+    #: Holds of which this call is the probe.
+    probes: frozenset[HoldName] = frozenset()
+
+
+Admission: TypeAlias = Admitted | Held | Closed | OnHold | Known

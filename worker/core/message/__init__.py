@@ -1,0 +1,1 @@
+"""What comes in: requests, as published and as decoded."""

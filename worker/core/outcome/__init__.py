@@ -1,0 +1,1 @@
+"""What happened to a request, and what can become of it."""

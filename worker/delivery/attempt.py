@@ -1,0 +1,227 @@
+"""One request in its slot: claimed in the ledger and counted, called when the slot is due, its outcome recorded.
+
+    admit     limiter/lua/admit.lua      ledger claim, windows, caps    -> Admitted, or why not
+    call      provider/client.py         one signed call                -> Reply | Fault
+    classify  core/outcome/catalog.py    Reply | Fault                  -> Accepted | Failed
+    record    limiter/lua/record.lua     into the ledger; out of the windows when certainly not accepted
+    teach     delivery/feedback.py       what it means for everybody else's calls
+
+If the process dies before the claim, nothing happened. From then on, until the outcome is recorded, the ledger says
+that a call is under way, and once the lease is over that it is unknown. Afterwards it knows the outcome.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from time import monotonic
+from typing import Final
+
+from worker.core.decision.decide import too_soon_or_late
+from worker.core.limits.holds import ACCOUNT, HoldName
+from worker.core.limits.ledger import Busy, Doubtful, Reused, Token, outcome_of
+from worker.core.limits.quota import Admitted, Held
+from worker.core.message.decode import Request
+from worker.core.outcome.catalog import Catalog
+from worker.core.outcome.outcome import (
+    Accepted,
+    Answer,
+    Closed,
+    Early,
+    ErrorClass,
+    Failed,
+    OnHold,
+    Outcome,
+    Sent,
+    Unserved,
+)
+from worker.core.outgoing.record import call_fields
+from worker.core.plan import is_certain
+from worker.delivery.feedback import Call, teach
+from worker.delivery.waiting_room import Slot, Waiting
+from worker.errors import LimiterUnavailable
+from worker.ports import Events, Limiter, Provider
+
+#: Event loops round their timers to the millisecond: with half of one more, none is early.
+_ROUNDING_S: Final = 0.0005
+#: The provider documents no bound of ValidityPeriod; three days is the longest that carriers keep a message.
+_LONGEST_VALIDITY_S: Final = 3 * 24 * 3600
+#: A claim that is older than this is made again before the call: else the call could outlast its lease.
+_FRESH_S: Final = 1.0
+#: A request whose deadline is nearer is asked about in Redis: the ledger may know it.
+_NEAR: Final = timedelta(seconds=10)
+_UNWANTED: Final = Unserved("its delivery was lost with the connection")
+
+
+class Use(Enum):
+    """What became of a slot and of the request that it was for."""
+
+    #: A call was made.
+    CALLED = auto()
+    #: None was, and the request has its outcome.
+    FREE = auto()
+    #: None was, and the request still waits: the slot came too late, or nothing could be settled.
+    LATE = auto()
+    #: None was, and the request still waits: the account is held, so the slot is for nobody.
+    HELD = auto()
+
+
+class Caller:
+    """Makes calls; knows nothing of other requests."""
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        provider: Provider,
+        catalog: Catalog,
+        events: Events,
+        *,
+        now: Callable[[], datetime],
+        can_settle: Callable[[], bool],
+    ) -> None:
+        """While *can_settle* is false no call begins: its outcome could not be told."""
+        self._limiter = limiter
+        self._provider = provider
+        self._catalog = catalog
+        self._events = events
+        self._now = now
+        self._can_settle = can_settle
+
+    def refusal(self, waiting: Waiting) -> Failed | Early | Unserved | None:
+        """Why *waiting* may not be called for now, or any more; None when it may."""
+        if not waiting.is_wanted():  # first: whoever is not wanted needs no other reason, and no Redis to give it
+            return _UNWANTED
+        verdict = too_soon_or_late(waiting.request, self._now())
+        if verdict is ErrorClass.EXPIRED:
+            return self._catalog.failed("local.expired", called=False)
+        return verdict if isinstance(verdict, Early) else None
+
+    async def refuse(self, waiting: Waiting, refusal: Failed | Early | Unserved) -> None:
+        """Let *waiting* go with *refusal*; what was called for before its deadline is not expired, whatever the time.
+
+        Raises:
+            LimiterUnavailable: nobody knows whether it was called for; it still waits.
+        """
+        outcome: Outcome = refusal
+        if isinstance(refusal, Failed) and (known := await self._limiter.recall(waiting.request)) is not None:
+            outcome = outcome_of(known, self._catalog)
+        waiting.resolve(outcome)
+
+    def on_hold(self, request: Request) -> OnHold | None:
+        """The hold that *request* would meet, as far as this worker knows: it needs no slot to be told so."""
+        return self._limiter.holds.on_hold(request.sms) if request.deadline - self._now() > _NEAR else None
+
+    async def serve(self, waiting: Waiting, slot: Slot) -> Use:
+        """Use *slot* for *waiting*.
+
+        Raises:
+            LimiterUnavailable: nothing may be sent; *waiting* still waits.
+        """
+        if (refusal := self.refusal(waiting)) is not None:
+            await self.refuse(waiting, refusal)
+            return Use.FREE
+        refused = await self._admit(waiting, slot)
+        if isinstance(refused, Held):
+            return Use.HELD
+        if refused is not None:
+            waiting.resolve(refused)
+            return Use.FREE
+        claimed = monotonic()
+        if (early_s := slot.due - monotonic()) > 0:
+            await asyncio.sleep(early_s + _ROUNDING_S)
+        if not self._may_call(waiting, slot, claimed):
+            await self._release(waiting)
+            return Use.LATE
+        await self._call(waiting, slot)
+        return Use.CALLED
+
+    async def _admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | None:
+        """Claim and count *waiting*; returns what stands against it."""
+        waiting.claims += 1
+        token = Token(waiting.caller, waiting.claims)
+        match await self._limiter.admit(waiting.request, token, probe=slot.probe):
+            case Admitted() as admitted:
+                waiting.admitted = admitted
+                for name in admitted.probes:
+                    told = {"scope": name.scope.value, "subject": name.subject}
+                    self._events.emit("hold.probe", **told, operation=slot.operation.value)
+                return None
+            case Held() as held:
+                return held
+            case (Sent() | Busy() | Doubtful() | Reused()) as known:
+                return outcome_of(known, self._catalog)
+            case (Closed() | OnHold()) as closed:
+                return closed
+
+    def _may_call(self, waiting: Waiting, slot: Slot, claimed: float) -> bool:
+        """Ask this last, with nothing to wait for between the answer and the call."""
+        now = monotonic()
+        is_late = now > slot.use_by or now - claimed > _FRESH_S
+        return not is_late and self._can_settle() and self.refusal(waiting) is None
+
+    async def _release(self, waiting: Waiting) -> None:
+        """Give the claim back, so that nobody takes *waiting* for called while it waits for another slot."""
+        admitted, waiting.admitted = waiting.admitted, None
+        if admitted is not None:
+            with suppress(LimiterUnavailable):  # it is told later
+                await self._limiter.record(admitted, None)
+                for name in admitted.probes:
+                    await self._limiter.holds.unprobed(name)
+
+    async def unprobed(self) -> None:
+        """The slot that was the probe of the account's hold is not used."""
+        with suppress(LimiterUnavailable):  # its lease ends by itself
+            await self._limiter.holds.unprobed(ACCOUNT)
+
+    async def _call(self, waiting: Waiting, slot: Slot) -> None:
+        request, began = waiting.request, monotonic()
+        left_s = int((request.deadline - self._now()).total_seconds())
+        try:
+            answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
+        except Exception:
+            await self._release(waiting)  # not a byte has left
+            raise
+        probes = _probes(waiting, slot)
+        outcome = self._catalog.classify(answer)
+        if isinstance(outcome, Accepted):
+            outcome = replace(outcome, at=self._now())
+        self._events.emit(
+            "provider.called",
+            operation=slot.operation.value,
+            lane=request.lane.value,
+            waited_s=began - waiting.since,
+            duration_s=monotonic() - began,
+            lateness_s=max(began - slot.due, 0.0),
+            **call_fields(outcome),
+        )
+        taught: Outcome = outcome
+        try:
+            taught = outcome = await self._record(waiting, outcome)
+            call = Call(request.sms, slot.operation, probes, self._now())
+            with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
+                taught = await teach(self._limiter, self._events, call, outcome)
+        finally:  # whatever goes wrong above, what the provider said of this request stands
+            waiting.resolve(taught)
+
+    async def _record(self, waiting: Waiting, outcome: Accepted | Failed) -> Accepted | Failed:
+        """Tell the ledger; before the outcome is published, so that a delivery that comes again finds it there."""
+        admitted, waiting.admitted = waiting.admitted, None
+        if admitted is None:
+            raise RuntimeError("a request was called for that was not claimed")
+        with suppress(LimiterUnavailable):  # it is told later, and until then the claim stands
+            if isinstance(outcome, Accepted):
+                history = waiting.request.history.called(outcome.at or self._now())
+                await self._limiter.record(admitted, Answer(outcome, history.attempts, history.first_tried))
+            elif is_certain(outcome):
+                await self._limiter.record(admitted, None)
+            else:
+                unknowns = await self._limiter.record(admitted, outcome.code)
+                return replace(outcome, unknowns=unknowns)
+        return outcome
+
+
+def _probes(waiting: Waiting, slot: Slot) -> frozenset[HoldName]:
+    admitted = waiting.admitted or Admitted()
+    return admitted.probes | {ACCOUNT} if slot.probe else admitted.probes

@@ -1,0 +1,268 @@
+"""The only place that sees several requests at once: who gets the next slot of the quota.
+
+Token first, then message. For each operation and lane a pump books slots of the shared quota, as many as requests
+wait. Shortly before a slot is due the most urgent waiting request takes it, so an OTP that arrives now overtakes
+everything that waits; it is admitted meanwhile, and called when the slot is due. A refused recipient leaves the slot to
+the next request. A slot that is used later than the quota's guard would break the promise of N calls in any second: it
+is dropped and another is booked.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from itertools import count
+from math import inf
+from time import monotonic
+from typing import Final
+
+from worker.core.limits.quota import Grant, Held, Operation, Quota, Slots, Turn
+from worker.core.message.decode import Request
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import Catalog
+from worker.core.outcome.outcome import Outcome, Scope, Unserved
+from worker.core.plan import lease
+from worker.delivery.attempt import Caller, Use
+from worker.delivery.waiting_room import Slot, Waiting, WaitingRoom
+from worker.errors import LimiterUnavailable
+from worker.ports import Events, Limiter, Provider
+
+#: How long before its slot a request is chosen: in this time Redis admits it, on a busy machine too.
+_LEAD_S: Final = 0.02
+#: Pause of a pump after the limiter failed; it sends nothing meanwhile.
+_LIMITER_PAUSE_S: Final = 0.5
+#: How often the waiting requests are looked through for those whose time is over.
+_SWEEP_S: Final = 1.0
+#: And with a patience that is very short.
+_SHORTEST_SWEEP_S: Final = 0.1
+#: A held pump asks again at least this often: somebody else may have lifted the hold.
+_HELD_LOOK_S: Final = 2.0
+#: How often a pump looks whether outcomes can be told again.
+_DEAF_LOOK_S: Final = 0.1
+_LEAVING: Final = Unserved("the worker is draining")
+
+
+class Dispatch:
+    """Sends requests within the limits, most urgent first."""
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        provider: Provider,
+        catalog: Catalog,
+        events: Events,
+        *,
+        quotas: Mapping[Operation, Quota],
+        concurrency: int,
+        patience: timedelta,
+        now: Callable[[], datetime],
+        can_settle: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """At most *concurrency* calls are in flight; a request that waited for *patience* is given back.
+
+        While *can_settle* is false no call begins: its outcome could not be told, so it would be made again.
+        """
+        self._limiter = limiter
+        self._events = events
+        self._caller = Caller(limiter, provider, catalog, events, now=now, can_settle=can_settle)
+        self._quotas = quotas
+        self._free = concurrency
+        self._patience_s = patience.total_seconds()
+        self._can_settle = can_settle
+        self._room = WaitingRoom()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._draining = False
+        self._me, self._serial = secrets.token_hex(6), count()
+
+    async def run(self) -> None:
+        """Pump until cancelled."""
+        async with asyncio.TaskGroup() as pumps:
+            for operation, lane in self._room.lines:
+                pumps.create_task(self._pump(operation, lane), name=f"pump {operation.value} {lane.value}")
+            pumps.create_task(self._sweep_forever(), name="sweep")
+
+    async def send(self, request: Request, is_wanted: Callable[[], bool] = lambda: True) -> Outcome:
+        """Wait for a slot and make the call; the outcome is a value, whatever happens to the call.
+
+        No call is made when *is_wanted* is false at its turn.
+        """
+        if self._draining:
+            return _LEAVING
+        waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted, self._caller_name())
+        if not await self._is_refused(waiting):
+            if (held := self._caller.on_hold(request)) is not None:
+                return held
+            self._room.join(waiting)
+        return await waiting.outcome
+
+    def _caller_name(self) -> str:
+        return f"{self._me}{next(self._serial):x}"
+
+    async def _is_refused(self, waiting: Waiting) -> bool:
+        """Let *waiting* go if it is too early or too late; True when it has gone."""
+        refusal = self._caller.refusal(waiting)
+        if refusal is None:
+            return False
+        try:
+            await self._caller.refuse(waiting, refusal)
+        except LimiterUnavailable:  # it waits, and is looked at again
+            return False
+        return True
+
+    def shorten_patience(self, most: timedelta) -> timedelta:
+        """Give back what has waited for *most*, from now on; never longer than before. Returns what holds."""
+        self._patience_s = min(self._patience_s, most.total_seconds())
+        return timedelta(seconds=self._patience_s)
+
+    def waiting(self) -> Mapping[Lane, int]:
+        """How many requests wait for a slot, per lane."""
+        return self._room.count()
+
+    async def drain(self) -> None:
+        """Give back what waits, and wait for the calls in flight."""
+        self._draining = True
+        for waiting in self._room:
+            if self._room.remove(waiting):
+                waiting.resolve(_LEAVING)
+        while self._calls:
+            await asyncio.wait(self._calls)
+
+    # -- booking slots ------------------------------------------------------------------------------------------
+
+    async def _pump(self, operation: Operation, lane: Lane) -> None:
+        line = self._room.lines[operation, lane]
+        rate = self._quotas[operation].rate
+        while True:
+            line.wake.clear()
+            if line.unbooked <= 0 or self._free <= 0:
+                await line.wake.wait()
+                continue
+            if not self._can_settle():
+                await asyncio.sleep(_DEAF_LOOK_S)
+                continue
+            grant = await self._grant(operation, lane, lease(rate, min(line.unbooked, self._free)))
+            match grant:
+                case Slots():
+                    self._book(operation, lane, grant)
+                case Turn(after_s):
+                    await asyncio.sleep(after_s)
+                case Held(after_s, _):
+                    await asyncio.sleep(min(after_s, _HELD_LOOK_S))
+
+    async def _grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
+        """Ask for *want* slots, which are reserved meanwhile: other pumps ask at the same time."""
+        self._free -= want
+        booked = 0
+        try:
+            grant = await self._limiter.grant(operation, lane, want)
+            booked = len(grant.waits_s) if isinstance(grant, Slots) else 0
+        except LimiterUnavailable:
+            return Turn(_LIMITER_PAUSE_S)
+        finally:
+            self._release(want - booked)
+        return grant
+
+    def _release(self, count: int) -> None:
+        """Let *count* more calls be booked, and wake the pumps if they had to wait for that."""
+        had_none = self._free <= 0
+        self._free += count
+        if had_none:
+            self._room.wake()
+
+    def _book(self, operation: Operation, lane: Lane, slots: Slots) -> None:
+        if slots.probe:
+            self._events.emit("hold.probe", scope=Scope.ACCOUNT.value, subject="", operation=operation.value)
+        now, fresh_s = monotonic(), self._freshness_s(operation, slots)
+        for wait_s in slots.waits_s:
+            due = (now if slots.since is None else slots.since) + wait_s
+            slot = Slot(operation, lane, due, due + fresh_s, slots.floor, slots.probe)
+            self._room.lines[operation, lane].booked += 1
+            if due - now <= _LEAD_S:
+                self._assign(slot)
+            else:
+                self._loop.call_later(due - now - _LEAD_S, self._assign, slot)
+
+    def _freshness_s(self, operation: Operation, slots: Slots) -> float:
+        """How long after its instant a slot may be used; a probe is the only call that there is.
+
+        What is not known of the instant is taken off the guard, but for half of it: with a Redis that is so far away no
+        slot would ever be fresh.
+        """
+        quota = self._quotas[operation]
+        guard_s = quota.guard.total_seconds()
+        return guard_s - min(slots.doubt_s, guard_s / 2) if quota.rate > 0 and not slots.probe else inf
+
+    # -- using them ---------------------------------------------------------------------------------------------
+
+    def _assign(self, slot: Slot) -> None:
+        """Hand *slot* to whoever should have it; at once, so that nobody books another for the same request."""
+        line = self._room.lines[slot.operation, slot.lane]
+        line.booked -= 1
+        waiting = self._next(slot)
+        if line.unbooked > 0:  # the slot was burnt, or went to a more urgent lane
+            line.wake.set()
+        if waiting is None and not slot.probe:
+            self._release(1)
+            return
+        call = self._loop.create_task(self._use(slot, waiting), name=f"call {slot.operation.value}")
+        self._calls.add(call)
+        call.add_done_callback(self._ended)
+
+    def _ended(self, call: "asyncio.Task[None]") -> None:
+        self._calls.discard(call)
+        self._release(1)
+
+    def _next(self, slot: Slot) -> Waiting | None:
+        if monotonic() > slot.use_by:
+            self._events.emit("slot.burnt", operation=slot.operation.value)
+            return None
+        waiting = self._room.take(slot) if self._can_settle() else None
+        if waiting is None:
+            self._events.emit("slot.unused", operation=slot.operation.value)
+        return waiting
+
+    async def _use(self, slot: Slot, first: Waiting | None) -> None:
+        """Give *slot* to *first*, or if it may not be called to the next best, as long as the slot is fresh."""
+        waiting = first
+        while waiting is not None:
+            try:
+                use = await self._caller.serve(waiting, slot)
+            except LimiterUnavailable:
+                self._put_back(waiting)
+                return
+            except Exception as error:  # noqa: BLE001 - it belongs to the delivery that waits for the outcome
+                if not waiting.fail(error):
+                    self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
+                break
+            if use is Use.CALLED:
+                return
+            if use is not Use.FREE:
+                self._put_back(waiting)
+            waiting = self._next(slot) if use is not Use.HELD else None
+        if slot.probe:
+            await self._caller.unprobed()
+
+    def _put_back(self, waiting: Waiting) -> None:
+        if self._draining:
+            waiting.resolve(_LEAVING)
+        else:
+            self._room.join(waiting, at_the_front=True)
+
+    # -- looking after those who wait ---------------------------------------------------------------------------
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(min(_SWEEP_S, max(_SHORTEST_SWEEP_S, self._patience_s / 4)))
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Let go of those whose deadline passed, and of those that waited too long to stay unacknowledged."""
+        for waiting in self._room:
+            if monotonic() - waiting.since > self._patience_s:
+                if self._room.remove(waiting):
+                    waiting.resolve(Unserved("no slot came in time"))
+            elif self._caller.refusal(waiting) is None or not self._room.remove(waiting):
+                continue
+            elif not await self._is_refused(waiting):
+                self._put_back(waiting)

@@ -1,0 +1,125 @@
+"""The requests that wait for a slot in this worker: in which order they leave, and when they leave without one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from worker.core.limits.quota import Admitted, Operation
+from worker.core.message.decode import Request
+from worker.core.message.lane import Lane
+from worker.core.outcome.outcome import Outcome
+from worker.core.plan import lane_for
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A request that waits for its slot."""
+
+    request: Request
+    #: When it began to wait (monotonic clock).
+    since: float
+    outcome: "asyncio.Future[Outcome]"
+    #: False when its delivery was lost and comes again: then a call would be one too many.
+    is_wanted: Callable[[], bool] = lambda: True
+    #: Names its caller in the ledger; nobody else has this name.
+    caller: str = ""
+    #: How often it was claimed: each claim has a token of its own, so nothing that is told late of one hits another.
+    claims: int = 0
+    #: Set while it is claimed and counted for the slot that it is about to use.
+    admitted: Admitted | None = None
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Let the request go with *outcome*; its delivery may have been cancelled meanwhile."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def fail(self, error: Exception) -> bool:
+        """Let the request go with an error of our own; False when it has gone already."""
+        if self.outcome.done():
+            return False
+        self.outcome.set_exception(error)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A turn to call, due at *due* (monotonic clock)."""
+
+    operation: Operation
+    lane: Lane
+    due: float
+    #: Used later than this (monotonic clock), it would break the promise of N calls in any second.
+    use_by: float
+    floor: bool
+    probe: bool
+
+
+@dataclass(slots=True)
+class Line:
+    """Those who wait for one operation on one lane, and the slots already booked for them."""
+
+    queue: deque[Waiting] = field(default_factory=deque)
+    #: Slots that are booked and not yet due.
+    booked: int = 0
+    #: Set whenever there may be something to book.
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def unbooked(self) -> int:
+        """Requests for which no slot is booked yet."""
+        return len(self.queue) - self.booked
+
+
+class WaitingRoom:
+    """One line per operation and lane."""
+
+    def __init__(self) -> None:
+        """Open with empty lines."""
+        self.lines: Mapping[tuple[Operation, Lane], Line] = {
+            (operation, lane): Line() for operation in Operation for lane in Lane
+        }
+
+    def line_of(self, request: Request) -> Line:
+        """Where *request* waits."""
+        return self.lines[Operation.of(request.sms), request.lane]
+
+    def join(self, waiting: Waiting, *, at_the_front: bool = False) -> None:
+        """Add *waiting* to its line and wake the line's pump."""
+        line = self.line_of(waiting.request)
+        if at_the_front:
+            line.queue.appendleft(waiting)
+        else:
+            line.queue.append(waiting)
+        line.wake.set()
+
+    def take(self, slot: Slot) -> Waiting | None:
+        """Take the best of those who may use *slot*; None when nobody waits."""
+        queues = {lane: self.lines[slot.operation, lane].queue for lane in Lane}
+        while lane := lane_for(slot.lane, {lane: len(queue) for lane, queue in queues.items()}, floor=slot.floor):
+            waiting = queues[lane].popleft()
+            if not waiting.outcome.done():
+                return waiting
+        return None
+
+    def remove(self, waiting: Waiting) -> bool:
+        """Take *waiting* out of its line; False when it has left already."""
+        try:
+            self.line_of(waiting.request).queue.remove(waiting)
+        except ValueError:
+            return False
+        return True
+
+    def wake(self) -> None:
+        """Wake the pump of every line in which somebody waits."""
+        for line in self.lines.values():
+            if line.queue:
+                line.wake.set()
+
+    def count(self) -> Mapping[Lane, int]:
+        """How many wait, per lane."""
+        return {lane: sum(len(self.lines[operation, lane].queue) for operation in Operation) for lane in Lane}
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """Everybody who waits now."""
+        return iter([waiting for line in self.lines.values() for waiting in line.queue])

@@ -1,0 +1,195 @@
+-- Ask to call for one request: claim it in the ledger and count it in every window of its recipient and in every cap,
+-- or do nothing and say why not. The ledger's decisions are those of core/limits/ledger.py.
+--
+-- KEYS  1 entry      of the request id, packed by cmsgpack:
+--                    {'calling', unknown calls, since, code, caller, until, began, mark, number of the caller's claim,
+--                     fingerprint, cap, start, cap, start ...}
+--                    {'unknown', unknown calls, since, code, fingerprint} | {'sent', unknown calls, answer, fingerprint}
+--                    An entry of an older version has no fingerprint.
+--       2 recipient  string of 4-byte marks, oldest first: (ticks modulo 2^30) * 4 + class of the lane; 64 ticks a second
+--       3 caps       hash: name of the cap -> '<start of its period> <count>'
+--       4 closed     until when the provider takes no more for the recipient: '<seconds> <code>'
+--       5 index      of the holds, see hold_state.lua
+--       6 before     the recipient's marks as older versions wrote them: (seconds since 2020-09-13) * 4 + class
+-- ARGV  1 now in us (0: this server's clock)  2 caller  3 number of its claim  4 lease us (0: only look, count nothing)
+--       5 unknown calls in the asker's history  6 seconds that the entry is kept  7 fingerprint of the content
+--       8 us after which nobody waits for the answer any more (0: somebody always does)
+--       9 class of the lane
+--       10 all windows, 16 bytes each: limit, period, mask of the classes that it counts and limits (big-endian integers
+--          of 4 bytes, the period a double: one argument, because packing arguments is what costs a client most)
+--       11 name of the asker as a prober of holds  12 1 when its slot is the probe of the account's hold
+--       13 calling code of the recipient  14 sender ID ('': none)
+--       then for each cap: name, limit, period
+--       The period of a window is microseconds, that of a cap is not given in them; 0: calendar day, -1: calendar month
+--       (of Asia/Singapore, UTC+8 all year)
+-- Reply {'ADMITTED', holds of which it is the probe ... (2 country, 3 sender)}
+--       | {'SENT', unknown calls, answer} | {'BUSY', us} | {'UNKNOWN', unknown calls, since us, code} | {'REUSED'}
+--       | {'HELD', which (1 account, 2 country, 3 sender), the hold as it is told}
+--       | {'CLOSED', which (windows first, then caps; from 1) or the provider's code, us until it reopens}
+--       | {'LATE'} nobody waits for the answer any more
+--       Of several that are closed it names the last to reopen, so that one delay is enough. Windows open at most a tick
+--       late and never early.
+
+local DAY, EAST = 86400, 28800
+local TICK, TURN = 15625, 2 ^ 30 -- us; ticks until marks repeat: 194 days
+local floor = math.floor
+
+local now = clock(ARGV[1])
+local second = floor(now / 1000000)
+local caller, number, lease, counted = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local memory, content, class = ARGV[6], ARGV[7], tonumber(ARGV[9])
+if tonumber(ARGV[8]) > 0 and now > tonumber(ARGV[8]) then return {'LATE'} end
+
+-- The ledger.
+local stored = redis.call('GET', KEYS[1])
+local entry = stored and cmsgpack.unpack(stored)
+local state, unknowns, since, code, known = 'nothing', 0, 0, '', ''
+if entry then state, unknowns, since, code = entry[1], entry[2], entry[3], entry[4] end
+if state == 'calling' then
+  known = type(entry[9]) == 'number' and entry[10] or ''
+  local is_callers = entry[5] == caller
+  if is_callers and not (number > entry[9]) or not is_callers and entry[6] > now then
+    return {'BUSY', math.max(entry[6] - now, 0)}
+  end
+  if not is_callers then
+    state, unknowns, since, code = 'unknown', unknowns + 1, entry[7], 'local.caller_lost'
+    redis.call('SET', KEYS[1], cmsgpack.pack({state, unknowns, since, code, known}), 'EX', memory)
+  end
+elseif state == 'unknown' then
+  known = entry[5] or ''
+elseif state == 'sent' then
+  known = entry[4] or ''
+end
+if known ~= '' and content ~= '' and known ~= content then return {'REUSED'} end
+if state == 'calling' then -- a later claim takes the place of its caller's earlier one, and is not counted twice
+  entry[2], entry[6], entry[7], entry[9] = math.max(unknowns, counted), now + lease, now, number
+  redis.call('SET', KEYS[1], cmsgpack.pack(entry), 'EX', memory)
+  return {'ADMITTED'}
+end
+if state == 'sent' then return {'SENT', unknowns, since} end
+if unknowns > counted then return {'UNKNOWN', unknowns, since, code} end
+if lease == 0 then return {'ADMITTED'} end
+
+local scopes = {'account', 'country:' .. ARGV[13], ARGV[14] ~= '' and 'sender:' .. ARGV[14] or nil}
+local held, probes = meet_holds(KEYS[5], scopes, now, ARGV[11], ARGV[12] == '1')
+if held then return held end
+
+local function day_start(at)
+  return floor((at + EAST) / DAY) * DAY - EAST
+end
+
+-- Howard Hinnant, chrono-compatible low-level date algorithms: civil_from_days; only the day of the month is needed.
+local function month_start(at)
+  local days = floor((at + EAST) / DAY) + 719468
+  local era_day = days % 146097
+  local year = floor((era_day - floor(era_day / 1460) + floor(era_day / 36524) - floor(era_day / 146096)) / 365)
+  local year_day = era_day - (365 * year + floor(year / 4) - floor(year / 100))
+  local month = floor((5 * year_day + 2) / 153)
+  local month_day = year_day - floor((153 * month + 2) / 5)
+  return day_start(at) - month_day * DAY
+end
+
+local function calendar(period)
+  if period == 0 then
+    local start = day_start(second)
+    return start, start + DAY
+  end
+  local start = month_start(second)
+  return start, month_start(start + 32 * DAY)
+end
+
+local closed, reopens = nil, 0 -- us
+local function close(which, at)
+  if at > reopens then closed, reopens = which, at end
+end
+
+local shut = redis.call('GET', KEYS[4])
+if shut then
+  local at, why = string.match(shut, '^(%d+) (.*)$')
+  if tonumber(at) > second then close(why, tonumber(at) * 1000000) end
+end
+
+-- The windows: the limit-th newest mark of a window must leave it before one more fits. A mark is kept while some window
+-- may still have to count it, which is never more marks than the limits of all windows together.
+local tick, lane_bit = floor(now / TICK), 2 ^ class
+local limit, mask, length, opened, finish, count = {}, {}, {}, {}, {}, {}
+local is_counted = false
+for i = 1, #ARGV[10] / 16 do
+  local period
+  limit[i], period, mask[i] = struct.unpack('>i4di4', ARGV[10], (i - 1) * 16 + 1)
+  count[i] = 0
+  if period > 0 then
+    length[i], opened[i] = period, now - period
+  else
+    local start, ends = calendar(period)
+    opened[i], finish[i] = start * 1000000, ends * 1000000
+  end
+  is_counted = is_counted or bit.band(mask[i], lane_bit) ~= 0
+end
+
+local log = is_counted and redis.call('GET', KEYS[2])
+if is_counted and not log then
+  log = string.gsub(redis.call('GET', KEYS[6]) or '', '....', function(old)
+    local before = struct.unpack('>I4', old)
+    -- At the end of its second: never too early.
+    return struct.pack('>I4', ((1600000000 + floor(before / 4)) * 64 + 63) % TURN * 4 + before % 4)
+  end)
+end
+local kept, lasts = {}, 0
+for at = #(log or '') - 3, 1, -4 do
+  local read = struct.unpack('>I4', log, at)
+  local age = (tick - floor(read / 4)) % TURN
+  if age >= TURN / 2 then age = age - TURN end -- the clock was set back
+  local sent, bit_of = (tick - age + 1) * TICK, 2 ^ (read % 4)
+  local is_kept = false
+  for i = 1, #limit do
+    -- What ends with a day or a month was sent within it when its tick was, and all ticks of a second are.
+    if bit.band(mask[i], bit_of) ~= 0 and (finish[i] and sent - TICK >= opened[i] or not finish[i] and sent > opened[i]) then
+      count[i] = count[i] + 1
+      local leaves = finish[i] or sent + length[i]
+      if count[i] == limit[i] and bit.band(mask[i], lane_bit) ~= 0 then close(i, leaves) end
+      if count[i] <= limit[i] then is_kept, lasts = true, math.max(lasts, leaves) end
+    end
+  end
+  if is_kept then kept[#kept + 1] = string.sub(log, at, at + 3) end -- the newest first
+end
+
+-- The caps.
+local names, starts, counts = {}, {}, {}
+for at = 15, #ARGV, 3 do names[#names + 1] = ARGV[at] end
+if #names > 0 then
+  local stored_caps = redis.call('HMGET', KEYS[3], unpack(names))
+  for i = 1, #names do
+    local at = 15 + (i - 1) * 3
+    local start, ends = calendar(tonumber(ARGV[at + 2]))
+    local used = 0
+    if stored_caps[i] then
+      local stored_start, stored_count = string.match(stored_caps[i], '^(%d+) (%d+)$')
+      -- A period that is newer than ours: the clock was set back. Counting on is never too generous.
+      if tonumber(stored_start) >= start then start, used = tonumber(stored_start), tonumber(stored_count) end
+    end
+    if used >= tonumber(ARGV[at + 1]) then close(#limit + i, ends * 1000000) end
+    starts[i], counts[i] = start, used + 1
+  end
+end
+
+if closed then return {'CLOSED', closed, reopens - now} end
+
+local claimed = {'calling', math.max(unknowns, counted), since, code, caller, now + lease, now, '', number, content}
+if is_counted then
+  claimed[8] = struct.pack('>I4', tick % TURN * 4 + class)
+  for i = 1, #limit do
+    if bit.band(mask[i], lane_bit) ~= 0 then lasts = math.max(lasts, finish[i] or (tick + 1) * TICK + length[i]) end
+  end
+  local marks = {}
+  for at = #kept, 1, -1 do marks[#marks + 1] = kept[at] end
+  redis.call('SET', KEYS[2], table.concat(marks) .. claimed[8], 'PX', math.ceil((lasts - now) / 1000))
+end
+for i = 1, #names do
+  redis.call('HSET', KEYS[3], names[i], string.format('%d %d', starts[i], counts[i]))
+  claimed[#claimed + 1] = names[i]
+  claimed[#claimed + 1] = starts[i]
+end
+redis.call('SET', KEYS[1], cmsgpack.pack(claimed), 'EX', memory)
+take_probes(KEYS[5], scopes, probes, now, lease, ARGV[11])
+return {'ADMITTED', unpack(probes)}

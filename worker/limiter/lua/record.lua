@@ -1,0 +1,63 @@
+-- Write what became of a call into the ledger; when the provider certainly did not accept it, take the request out of
+-- its windows and caps again. The decisions are those of core/limits/ledger.py.
+--
+-- KEYS  1 entry  2 recipient  3 caps  (see admit.lua)
+-- ARGV  1 now in us (0: this server's clock)  2 caller  3 number of its claim  4 unknown calls in the asker's history
+--       5 seconds that the entry is kept  6 fingerprint of the content  7 'sent' | 'unknown' | 'not_sent'
+--       8 the answer ('sent') or why it is unknown ('unknown')
+-- Reply how many calls for this request id are unknown
+
+local stored = redis.call('GET', KEYS[1])
+local entry = stored and cmsgpack.unpack(stored)
+local memory, content, news = ARGV[5], ARGV[6], ARGV[7]
+
+local function write(...)
+  redis.call('SET', KEYS[1], cmsgpack.pack({...}), 'EX', memory)
+end
+
+local unknowns = entry and entry[2] or 0
+if news == 'sent' then
+  if not entry or entry[1] ~= 'sent' then write('sent', unknowns, ARGV[8], content) end
+  return unknowns
+end
+if news == 'unknown' and not entry then
+  local now = tonumber(ARGV[1])
+  if now == 0 then
+    local time = redis.call('TIME')
+    now = time[1] * 1000000 + time[2]
+  end
+  unknowns = tonumber(ARGV[4]) + 1
+  write('unknown', unknowns, now, ARGV[8], content)
+  return unknowns
+end
+if not entry or entry[1] ~= 'calling' or entry[5] ~= ARGV[2] or entry[9] ~= tonumber(ARGV[3]) then return unknowns end
+
+if news == 'unknown' then
+  write('unknown', unknowns + 1, entry[7], ARGV[8], entry[10])
+  return unknowns + 1
+end
+
+-- Not sent.
+if unknowns > 0 then
+  write('unknown', unknowns, entry[3], entry[4], entry[10])
+else
+  redis.call('DEL', KEYS[1])
+end
+local mark = entry[8]
+if mark ~= '' then
+  local log = redis.call('GET', KEYS[2]) or ''
+  local at = #log - 3
+  while at >= 1 and string.sub(log, at, at + 3) ~= mark do at = at - 4 end
+  if at >= 1 and #log == 4 then
+    redis.call('DEL', KEYS[2])
+  elseif at >= 1 then
+    redis.call('SET', KEYS[2], string.sub(log, 1, at - 1) .. string.sub(log, at + 4), 'KEEPTTL')
+  end
+end
+for i = 11, #entry, 2 do
+  local start, count = string.match(redis.call('HGET', KEYS[3], entry[i]) or '', '^(%d+) (%d+)$')
+  if tonumber(start) == entry[i + 1] and tonumber(count) > 0 then
+    redis.call('HSET', KEYS[3], entry[i], string.format('%s %d', start, count - 1))
+  end
+end
+return unknowns

@@ -1,0 +1,46 @@
+"""What people see and change of what the workers of a namespace share.
+
+A limiter's own connection would note that Redis was emptied, and so take the news from the workers; somebody who only
+looks, or sets and releases holds, must not.
+"""
+
+import secrets
+from types import TracebackType
+from typing import Self
+
+from worker.core.limits.quota import Operation
+from worker.limiter.batcher import Batcher
+from worker.limiter.connection import connect, disconnect, no_greeting
+from worker.limiter.keys import Keys
+from worker.limiter.redis_holds import Prober, RedisHolds
+from worker.limiter.ring import Shared, recent_slots, shared
+from worker.settings.sections import HoldSettings, RedisSettings
+
+
+class Onlooker:
+    """A connection for the block; every method raises LimiterUnavailable when Redis cannot be reached or refuses."""
+
+    def __init__(self, redis: RedisSettings, hold: HoldSettings) -> None:
+        """Do not connect yet."""
+        self._client = connect(redis, no_greeting)
+        self._batcher = Batcher(self._client)
+        self._keys = Keys(redis.namespace)
+        #: For the operator: set, release.
+        self.holds = RedisHolds(self._batcher, self._keys, hold, Prober(secrets.token_hex(8), 0), lambda: 0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._batcher.aclose()
+        await disconnect(self._client)
+
+    async def recent_slots(self, operation: Operation) -> tuple[list[int], int]:
+        """The latest slots granted to all workers, oldest first, and the time; Redis' microseconds."""
+        return await recent_slots(self._client, self._keys, operation)
+
+    async def shared(self, operation: Operation) -> Shared:
+        """What the workers share of the quota of *operation*."""
+        return await shared(self._client, self._keys, operation)

@@ -1,0 +1,1 @@
+"""What the operator chose: read, checked, and turned into the values that the core decides with."""

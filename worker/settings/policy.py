@@ -1,0 +1,70 @@
+"""From the configuration to the values that the core decides with."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from worker.core.decision.backoff import Backoff
+from worker.core.decision.policy import Policy, RetryPolicy
+from worker.core.limits.brake import Limits
+from worker.core.limits.quota import Cap, Operation, Quota, Window
+from worker.core.message.lane import Lane
+from worker.core.outcome.catalog import catalog
+from worker.core.topology import Bounds, Topology
+from worker.settings.sections import Settings
+
+#: For what comes before a call and after it: a slot that is not due yet, a busy machine, a Redis that is slow.
+_LEASE_MARGIN: Final = timedelta(seconds=5)
+
+
+def topology_of(settings: Settings) -> Topology:
+    """The broker's topology."""
+    return Topology(settings.broker.namespace, Bounds(settings.outcomes.length, settings.outcomes.age))
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The constants of every decision."""
+    lanes = {lane: settings.lanes.of(lane) for lane in Lane}
+    return Policy(
+        catalog=catalog().overridden(settings.catalog.classes),
+        topology=topology_of(settings),
+        retry=RetryPolicy(
+            Backoff(settings.retry.first, settings.retry.ceiling),
+            {lane: section.resends for lane, section in lanes.items()},
+        ),
+        lifetimes={lane: section.lifetime for lane, section in lanes.items()},
+        show_numbers=settings.outcomes.show_numbers,
+    )
+
+
+def lease_of(settings: Settings) -> timedelta:
+    """Longer than any call lasts, from the moment before it until its outcome is known."""
+    return settings.provider.connect_timeout + settings.provider.read_timeout + _LEASE_MARGIN
+
+
+def quotas_of(settings: Settings) -> Mapping[Operation, Quota]:
+    """The quota of each operation; a lane's floor is its share of the rate."""
+    rates = {
+        Operation.GLOBE: settings.quota.send_message_to_globe,
+        Operation.TEMPLATE: settings.quota.send_message_with_template,
+    }
+    return {
+        operation: Quota(rate, settings.quota.guard, {lane: rate * settings.lanes.of(lane).floor for lane in Lane})
+        for operation, rate in rates.items()
+    }
+
+
+def windows_of(settings: Settings) -> tuple[Window, ...]:
+    """The windows of every recipient."""
+    return tuple(Window(one.limit, one.period, frozenset(one.lanes)) for one in settings.limits.recipient)
+
+
+def caps_of(settings: Settings) -> tuple[Cap, ...]:
+    """The caps per country and account."""
+    return tuple(Cap(one.limit, one.period, one.prefix) for one in settings.limits.caps)
+
+
+def brake_of(settings: Settings) -> Limits:
+    """How much may go wrong before intake pauses."""
+    brake = settings.brake
+    return Limits(brake.internal, brake.dead, brake.sample, brake.pause)
