@@ -19,7 +19,7 @@ from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Accepted, Answer, Scope
 from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter, redis_time
-from worker.limiter.read_only import Onlooker
+from worker.limiter.operators import OperatorLimiter
 from worker.settings.sections import HoldSettings, RedisSettings
 
 GLOBE = Operation.GLOBE
@@ -108,7 +108,7 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
             await limiter.record(admission, every[next(serial) % 3])
 
     async def look() -> None:
-        async with Onlooker(redis, HoldSettings()) as onlooker:
+        async with OperatorLimiter(redis, HoldSettings()) as onlooker:
             await onlooker.holds.list()
             await onlooker.recent_slots(GLOBE)
             await onlooker.holds.stop(_SENDER, "because", None)

@@ -8,7 +8,7 @@ then everything closes. What is unsettled by then is delivered again.
 import asyncio
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,14 +18,15 @@ from worker.broker.consumer import Intake
 from worker.broker.fit import fit_topology
 from worker.broker.publisher import Publisher
 from worker.broker.settle import BrokerSettler
-from worker.core.limits.holds import ACCOUNT, Hold
 from worker.core.message.lane import Lane
+from worker.delivery.attempt import Attempts
 from worker.delivery.dispatch import Dispatch
-from worker.delivery.intake_control import Braking, Standstill
+from worker.delivery.intake_control import IntakeControl, Standstill
 from worker.delivery.pipeline import Pipeline
+from worker.delivery.sender import Sender
 from worker.errors import LimiterUnavailable, WorkerError
-from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter
+from worker.limiter.watch import LimiterWatch
 from worker.provider.client import Client
 from worker.settings.policy import brake_of, caps_of, lease_of, policy_of, quotas_of, windows_of
 from worker.settings.sections import Settings
@@ -36,10 +37,8 @@ from worker.telemetry.health import Health
 from worker.telemetry.libraries import libraries_heard
 from worker.telemetry.open import Observed, open_telemetry
 
-#: How often the limiter is asked how it is: what readiness and the gauges know of Redis and the hold is this old.
-_WATCH_S: Final = 1.0
-#: How often the start looks whether a connection has come. Seconds.
-_LOOK_S: Final = 0.05
+#: How often the start polls for a connection. Seconds.
+_POLL_S: Final = 0.05
 #: How often a drain tries to write what Redis does not know yet. Seconds.
 _DEBT_PAUSE_S: Final = 0.25
 #: From the last acknowledgement to the end of its connection. A quorum queue loses acknowledgements that it has not
@@ -69,15 +68,15 @@ class App:
             events=events,
         )
         self.provider = Client(settings.provider, events)
+        self.watch = LimiterWatch(self.limiter, settings.redis, events)
+        attempts = Attempts(self.limiter, self.provider, policy.catalog, events, now=_now, can_settle=self._can_settle)
         self.dispatch = Dispatch(
             self.limiter,
-            self.provider,
-            policy.catalog,
+            attempts,
             events,
             quotas=quotas,
             concurrency=settings.provider.concurrency,
             patience=settings.worker.patience,
-            now=_now,
             can_settle=self._can_settle,
         )
         self.topology = policy.topology
@@ -85,9 +84,13 @@ class App:
         pause, lanes = settings.broker.reconnect_pause, settings.worker.lanes
         self.settler = BrokerSettler(self.publisher, policy.topology, events, pause=pause, now=_now)
         limits, still = brake_of(settings), self._standstill
-        self.braking = Braking(limits, self.dispatch, events, lanes=len(lanes), standstill=still)
+        self.intake_control = IntakeControl(limits, self.dispatch, events, lanes=len(lanes), standstill=still)
         pipeline = Pipeline(
-            self.braking, self.settler, events, policy, now=_now, dice=random.random, settled=self.braking.settled
+            *(Sender(self.dispatch, attempts), self.settler, events, policy),
+            now=_now,
+            dice=random.random,
+            settled=self.intake_control.settled,
+            may_send=self.intake_control.lets_send,
         )
         prefetch = {lane: settings.lanes.of(lane).prefetch for lane in lanes}
         self.intake = Intake(
@@ -95,9 +98,6 @@ class App:
         )
         self.health = Health(settings.http, lambda: self.snapshot().conditions(), observed.metrics.exposition)
         observed.metrics.watch(self.snapshot)
-        self._holds: Sequence[Hold] = ()
-        #: None until Redis was asked for the first time.
-        self._redis_answers: bool | None = None
         self._draining = False
         #: The broker's ``consumer_timeout``, once it has closed a channel for that.
         self._broker_timeout: timedelta | None = None
@@ -111,11 +111,11 @@ class App:
             publishing=self.publisher.is_connected,
             blocked=self.publisher.blocked,
             telling=not self.settler.is_stuck,
-            limiter=self._redis_answers is True,
+            limiter=self.watch.is_available,
             draining=self._draining,
-            holds=self._holds,
-            braked=str(self.braking.braked) if self.braking.braked else None,
-            standstill=self.braking.standstill,
+            holds=self.watch.holds,
+            braked=str(self.intake_control.braked) if self.intake_control.braked else None,
+            standstill=self.intake_control.standstill,
         )
 
     def _can_settle(self) -> bool:
@@ -129,11 +129,11 @@ class App:
             self._events.emit("broker.impatient", timeout_s=timeout.total_seconds(), patience_s=patience_s)
 
     def _standstill(self) -> Standstill | None:
-        if not self._redis_answers:
+        if not self.watch.is_available:
             return Standstill.LIMITER
         if not self._can_settle():
             return Standstill.OUTCOMES
-        return Standstill.HELD if any(hold.name == ACCOUNT for hold in self._holds) else None
+        return Standstill.HELD if self.watch.is_account_held else None
 
     async def serve(self, shutdown: Shutdown) -> bool:
         """Work until *shutdown*; True when everything in hand was settled or given back, and Redis knows of it.
@@ -174,42 +174,18 @@ class App:
 
     async def _start(self, parts: Parts) -> None:
         """Bring up one part after the other; neighbours that are away are waited for."""
-        parts.start(self._watch(), "watch")
+        parts.start(self.watch.run(), "watch")
         await self.provider.start()
         parts.start(self.dispatch.run(), "dispatch")
         await fit_topology(self.settings.broker, self.topology, self._events)
         parts.start(self.publisher.run(), "broker publish")
         await _until(lambda: self.publisher.is_connected)
         # Not before: that outcomes cannot be told while nothing is taken is no standstill.
-        parts.start(self.braking.run(self.intake), "braking")
+        parts.start(self.intake_control.run(self.intake), "intake control")
         parts.start(self.intake.run(), "broker consume")
         await _until(lambda: self.intake.is_consuming)
         lanes = ",".join(lane.value for lane in Lane if lane in self.settings.worker.lanes)
         self._events.emit("worker.started", version=__version__, lanes=lanes, pid=os.getpid())
-
-    async def _watch(self) -> None:
-        """Know how Redis and the account are."""
-        while True:
-            try:
-                if not self._redis_answers:
-                    await self.limiter.start()
-                    await self._tell_eviction()
-                await self.limiter.check_writable()
-                self._holds = await self.limiter.holds.list()
-                self._tell_limiter(answers=True)
-            except LimiterUnavailable as error:
-                self._tell_limiter(answers=False, kind=str(error))
-            await asyncio.sleep(_WATCH_S)
-
-    async def _tell_eviction(self) -> None:
-        policy = await eviction_policy(self.settings.redis)
-        if policy is not None:
-            self._events.emit("limiter.may_evict", policy=policy)
-
-    def _tell_limiter(self, *, answers: bool, **fields: str) -> None:
-        if answers != self._redis_answers:
-            self._events.emit("limiter.available" if answers else "limiter.unavailable", **fields)
-        self._redis_answers = answers
 
     async def _drain(self, shutdown: Shutdown) -> bool:
         self._draining = True
@@ -247,9 +223,9 @@ class App:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    """Look until *condition* holds: a connection comes and goes, and that it came is no event."""
+    """Poll until *condition* holds: a connection comes and goes, and that it came is no event."""
     while not condition():  # noqa: ASYNC110 - see above
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
 
 
 async def _serve(settings: Settings, observed: Observed) -> bool:

@@ -118,7 +118,7 @@ def test_the_watch_of_a_worker_survives_every_mishap_and_sees_redis_come_back(
             catalog = policy_of(settings).catalog
             observed = open_telemetry(settings.log, settings.sentry, catalog, "test", stream=BytesIO(), strict=True)
             app = App(settings, observed)
-            watch = asyncio.create_task(app._watch())
+            watch = asyncio.create_task(app.watch.run())
             await eventually(lambda: watch.done() or peer.is_good, 60, "every mishap was met")
             peer.be_good()
             await eventually(lambda: watch.done() or app.snapshot().limiter, 30, "Redis is seen to be back")

@@ -9,7 +9,7 @@ from tests.waiting import eventually
 from worker.core.limits.holds import HoldName
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Scope
-from worker.limiter.read_only import Onlooker
+from worker.limiter.operators import OperatorLimiter
 
 QUOTA = {"quota.send_message_to_globe": 30}
 
@@ -61,7 +61,7 @@ async def test_a_blocked_sender_costs_few_calls_and_loses_no_request_and_others_
 async def test_what_the_operator_holds_waits_until_it_is_released(amqp_url: str, redis_url: str) -> None:
     async with running_system(amqp_url, redis_url) as system:
         country = HoldName(Scope.COUNTRY, "852")
-        async with Onlooker(system.settings.redis, system.settings.hold) as operator:
+        async with OperatorLimiter(system.settings.redis, system.settings.hold) as operator:
             await operator.holds.stop(country, "a test", None)
         await publish(system, Lane.NOTIFY, 1)
         await publish(system, Lane.NOTIFY, 2)
@@ -69,7 +69,7 @@ async def test_what_the_operator_holds_waits_until_it_is_released(amqp_url: str,
         await system.settled(1)
         await eventually(lambda: len(system.lines("delivery.settled")) == 3, because="all are settled")
         waiting = await system.depths()
-        async with Onlooker(system.settings.redis, system.settings.hold) as operator:
+        async with OperatorLimiter(system.settings.redis, system.settings.hold) as operator:
             await operator.holds.release(country)
 
         assert waiting.pop("done") == 1

@@ -26,7 +26,7 @@ from worker.core.outcome.outcome import (
     Sent,
     Underway,
 )
-from worker.delivery.attempt import Caller, Use
+from worker.delivery.attempt import Attempts, Use
 from worker.delivery.dispatch import Dispatch
 from worker.delivery.waiting_room import Slot, Waiting
 from worker.errors import LimiterUnavailable
@@ -40,7 +40,7 @@ class Rig:
     def __init__(self) -> None:
         self.limiter, self.provider, self.events = FakeLimiter(), FakeProvider(), RecordingEvents()
         self.clock, self.can_settle = FakeClock(), True
-        self.caller = Caller(
+        self.attempts = Attempts(
             self.limiter,
             self.provider,
             catalog(),
@@ -49,12 +49,11 @@ class Rig:
             can_settle=lambda: self.can_settle,
         )
 
-    async def serve(self, request: Request, *, probe: bool = False) -> tuple[Use, Outcome | None]:
+    async def attempt(self, request: Request, *, probe: bool = False) -> tuple[Use, Outcome | None]:
         """What became of the slot, and the request's outcome if it has one."""
         now = asyncio.get_running_loop().time()
         waiting = Waiting(request, now, asyncio.get_running_loop().create_future(), caller="t-1")
-        use = await self.caller.serve(waiting, Slot(Operation.GLOBE, Lane.OTP, 0, float("inf"), False, probe))
-        return use, waiting.outcome.result() if waiting.outcome.done() else None
+        return await self.attempts.make(waiting, Slot(Operation.GLOBE, Lane.OTP, 0, float("inf"), False, probe))
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ async def rig() -> Rig:
 
 
 async def test_an_acceptance_is_in_the_ledger_before_the_request_has_its_outcome(rig: Rig) -> None:
-    use, outcome = await rig.serve(make_request(history=History(published=NOW, attempts=1, first_tried=NOW)))
+    use, outcome = await rig.attempt(make_request(history=History(published=NOW, attempts=1, first_tried=NOW)))
 
     assert (use, type(outcome)) == (Use.CALLED, Accepted)
     ((_, news),) = rig.limiter.recorded
@@ -84,7 +83,7 @@ async def test_a_request_that_the_ledger_knows_is_not_called_for(
     rig.limiter.known["r-1"] = known
     assert isinstance(deadline, type(NOW))
 
-    assert await rig.serve(make_request(deadline=deadline)) == (Use.FREE, expected)
+    assert await rig.attempt(make_request(deadline=deadline)) == (Use.FREE, expected)
     assert rig.provider.sent == []
 
 
@@ -92,7 +91,7 @@ async def test_a_request_that_the_ledger_knows_is_not_called_for(
 async def test_an_unknown_call_of_somebody_else_is_told_with_its_time_and_reason(rig: Rig, deadline: object) -> None:
     rig.limiter.known["r-1"] = Doubtful(2, 1_795_435_200_000_000, "local.timeout")
     assert isinstance(deadline, type(NOW))
-    use, outcome = await rig.serve(make_request(deadline=deadline))
+    use, outcome = await rig.attempt(make_request(deadline=deadline))
 
     assert use is Use.FREE
     assert isinstance(outcome, Failed)
@@ -104,17 +103,17 @@ async def test_an_unknown_call_of_somebody_else_is_told_with_its_time_and_reason
 async def test_an_expired_request_is_given_up_only_when_the_ledger_says_that_it_may_be(rig: Rig) -> None:
     rig.limiter.forgetful = True
     with pytest.raises(LimiterUnavailable):
-        await rig.serve(make_request(deadline=NOW))
+        await rig.attempt(make_request(deadline=NOW))
 
     rig.limiter.forgetful = False
-    _, outcome = await rig.serve(make_request(deadline=NOW))
+    _, outcome = await rig.attempt(make_request(deadline=NOW))
     assert isinstance(outcome, Failed)
     assert outcome.row.error_class is ErrorClass.EXPIRED
 
 
 async def test_an_unknown_outcome_says_how_many_there_were(rig: Rig) -> None:
     rig.provider.answers["r-1"] = Fault.TIMEOUT
-    _, outcome = await rig.serve(make_request(history=History(published=NOW, unknowns=1)))
+    _, outcome = await rig.attempt(make_request(history=History(published=NOW, unknowns=1)))
 
     assert isinstance(outcome, Failed)
     assert outcome.unknowns == 2
@@ -123,7 +122,7 @@ async def test_an_unknown_outcome_says_how_many_there_were(rig: Rig) -> None:
 
 async def test_what_the_provider_said_stands_when_the_ledger_cannot_be_told(rig: Rig) -> None:
     rig.limiter.forgetful = True
-    use, outcome = await rig.serve(make_request())
+    use, outcome = await rig.attempt(make_request())
 
     assert (use, type(outcome)) == (Use.CALLED, Accepted)
 
@@ -131,18 +130,18 @@ async def test_what_the_provider_said_stands_when_the_ledger_cannot_be_told(rig:
 async def test_a_claim_that_is_not_used_is_given_back(rig: Rig) -> None:
     rig.can_settle = False
 
-    assert await rig.serve(make_request()) == (Use.LATE, None)
+    assert await rig.attempt(make_request()) == (Use.FREE, None)
     assert rig.limiter.given_back == ["r-1"]
     assert rig.provider.sent == []
 
 
 async def test_each_claim_of_a_request_has_a_token_of_its_own(rig: Rig) -> None:
     rig.can_settle = False
-    await rig.serve(make_request())
+    await rig.attempt(make_request())
     waiting = Waiting(make_request(), 0.0, asyncio.get_running_loop().create_future(), caller="t-2")
     slot = Slot(Operation.GLOBE, Lane.OTP, 0, float("inf"), False, False)
-    await rig.caller.serve(waiting, slot)
-    await rig.caller.serve(waiting, slot)
+    await rig.attempts.make(waiting, slot)
+    await rig.attempts.make(waiting, slot)
 
     assert rig.limiter.tokens == [Token("t-1", 1), Token("t-2", 1), Token("t-2", 2)]
 
@@ -151,7 +150,7 @@ async def test_a_call_that_fails_before_a_byte_has_left_leaves_no_claim(rig: Rig
     rig.limiter.admissions = [Admitted(make_request(), frozenset({ACME}))]
     rig.provider.answers["r-1"] = ValueError("a header may not hold a line feed")
     with pytest.raises(ValueError, match="line feed"):
-        await rig.serve(make_request())
+        await rig.attempt(make_request())
 
     assert rig.limiter.given_back == ["r-1"]
     assert rig.limiter.taught == [("unprobed", ACME)]
@@ -159,7 +158,7 @@ async def test_a_call_that_fails_before_a_byte_has_left_leaves_no_claim(rig: Rig
 
 async def test_a_request_whose_id_stands_for_another_is_invalid_and_not_called_for(rig: Rig) -> None:
     rig.limiter.known["r-1"] = Reused()
-    use, outcome = await rig.serve(make_request())
+    use, outcome = await rig.attempt(make_request())
 
     assert use is Use.FREE
     assert isinstance(outcome, Failed)
@@ -176,26 +175,25 @@ async def test_a_deadline_that_passes_between_claim_and_call_is_kept(rig: Rig) -
 
     rig.limiter.admit = slowly  # type: ignore[method-assign, assignment]  # time passes exactly there
 
-    assert await rig.serve(make_request()) == (Use.LATE, None)
+    assert await rig.attempt(make_request()) == (Use.FREE, None)
     assert rig.limiter.given_back == ["r-1"]
     assert rig.provider.sent == []
 
 
 async def test_an_expired_request_waits_while_nobody_knows_whether_it_was_sent() -> None:
     limiter, clock = FakeLimiter(forgetful=True), FakeClock()
+    attempts = Attempts(limiter, FakeProvider(), catalog(), RecordingEvents(), now=clock, can_settle=lambda: True)
     dispatch = Dispatch(
-        limiter, FakeProvider(), catalog(), RecordingEvents(),
-        quotas={}, concurrency=1, patience=timedelta(minutes=10), now=clock,
+        limiter, attempts, RecordingEvents(), quotas={}, concurrency=1, patience=timedelta(minutes=10)
     )  # fmt: skip
     limiter.known["r-1"] = Sent(BEFORE, 0)
-    sending = asyncio.create_task(dispatch.send(make_request(deadline=NOW)))
-    await asyncio.sleep(0)
+    waiting = await dispatch.join(make_request(deadline=NOW))
     await dispatch.sweep()
-    assert not sending.done()
+    assert not waiting.turn.done()
 
     limiter.forgetful = False
     await dispatch.sweep()
-    assert await sending == Sent(BEFORE, 0)
+    assert await waiting.turn == Sent(BEFORE, 0)
 
 
 # -- holds --------------------------------------------------------------------------------------------------------
@@ -207,20 +205,20 @@ async def test_a_request_that_meets_a_hold_waits_and_is_not_called_for(rig: Rig)
     on_hold = OnHold("sender ACME", "INVALID_SENDERID", timedelta(seconds=5))
     rig.limiter.admissions = [on_hold]
 
-    assert await rig.serve(make_request()) == (Use.FREE, on_hold)
+    assert await rig.attempt(make_request()) == (Use.FREE, on_hold)
     assert rig.provider.sent == []
 
 
 async def test_a_slot_that_was_booked_before_the_account_was_held_is_not_used(rig: Rig) -> None:
     rig.limiter.admissions = [Held(1.0, "AMOUNT_NOT_ENOUGH")]
 
-    assert await rig.serve(make_request()) == (Use.HELD, None)
+    assert await rig.attempt(make_request()) == (Use.VOID, None)
     assert rig.provider.sent == []
 
 
 async def test_a_probe_is_told_and_what_it_showed_is_taught(rig: Rig) -> None:
     rig.limiter.admissions = [Admitted(make_request(), frozenset({ACME}))]
-    use, outcome = await rig.serve(make_request())
+    use, outcome = await rig.attempt(make_request())
 
     assert (use, type(outcome)) == (Use.CALLED, Accepted)
     assert rig.limiter.taught == [("works", ACME)]
@@ -231,7 +229,7 @@ async def test_a_probe_that_is_not_made_is_free_for_the_next(rig: Rig) -> None:
     rig.can_settle = False
     rig.limiter.admissions = [Admitted(make_request(), frozenset({ACME}))]
 
-    assert await rig.serve(make_request()) == (Use.LATE, None)
+    assert await rig.attempt(make_request()) == (Use.FREE, None)
     assert rig.limiter.taught == [("unprobed", ACME)]
 
 
@@ -240,6 +238,6 @@ async def test_what_is_known_to_be_held_needs_no_slot_unless_its_deadline_is_nea
     rig: Rig, left: int, asked: bool
 ) -> None:
     rig.limiter.holds.met = OnHold("sender ACME", "INVALID_SENDERID", timedelta(seconds=5))
-    known = rig.caller.on_hold(make_request(deadline=NOW + timedelta(seconds=left)))
+    known = rig.attempts.on_hold(make_request(deadline=NOW + timedelta(seconds=left)))
 
     assert (known is None) == asked

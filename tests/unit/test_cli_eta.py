@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.cli.eta import etas, in_words
 from worker.core.message.lane import Lane
+from worker.operator.eta import etas, in_words
 
 FLOORS = {Lane.OTP: 0.0, Lane.NOTIFY: 0.15, Lane.MARKETING: 0.05}
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from worker.broker.depths import Depth
-from worker.cli.status import Found, told
 from worker.core.limits.holds import ACCOUNT, Hold, HoldName
 from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Scope
 from worker.limiter.ring import CELLS, Shared, rate_per_s
+from worker.operator.status import Found, summary
 from worker.settings.load import load
 from worker.settings.sections import Settings
 
@@ -20,11 +20,11 @@ GRANTED = {Operation.GLOBE: 10.0}
 
 
 def etas(found: Found, settings: Settings = SETTINGS) -> list[Any]:
-    return [row["eta_s"] for row in told(found, settings)["lanes"]]
+    return [row["eta_s"] for row in summary(found, settings)["lanes"]]
 
 
 def test_lanes_tell_what_waits_who_serves_and_when_it_ends() -> None:
-    rows = told(Found(LANES, {}, GRANTED), SETTINGS)["lanes"]
+    rows = summary(Found(LANES, {}, GRANTED), SETTINGS)["lanes"]
 
     assert [(row["lane"], row["waiting"], row["workers"]) for row in rows] == [
         ("otp", 0, 2),
@@ -38,11 +38,11 @@ def test_a_held_account_has_no_estimate() -> None:
     found = Found(LANES, {}, GRANTED, [Hold(ACCOUNT, "AMOUNT_NOT_ENOUGH", 60, 5, 2)])
 
     assert etas(found) == [None, None, None]
-    assert told(found, SETTINGS)["account"] == "held"
+    assert summary(found, SETTINGS)["account"] == "held"
 
 
 def test_a_held_sender_is_told_with_its_remedy_and_leaves_the_account_alone() -> None:
-    status = told(
+    status = summary(
         Found(LANES, {}, GRANTED, [Hold(HoldName(Scope.SENDER, "ACME"), "INVALID_SENDERID", 60, 5)]), SETTINGS
     )
     (row,) = status["holds"]
@@ -52,7 +52,7 @@ def test_a_held_sender_is_told_with_its_remedy_and_leaves_the_account_alone() ->
 
 
 def test_without_redis_the_rate_the_estimate_and_the_hold_are_unknown() -> None:
-    status = told(Found(LANES, {"sms.done": Depth(3, 0)}, faults=["Redis cannot be reached"]), SETTINGS)
+    status = summary(Found(LANES, {"sms.done": Depth(3, 0)}, faults=["Redis cannot be reached"]), SETTINGS)
 
     assert (status["account"], status["holds"]) == ("unknown", None)
     assert [row["granted_per_s"] for row in status["quota"]] == [None, None]
@@ -61,7 +61,7 @@ def test_without_redis_the_rate_the_estimate_and_the_hold_are_unknown() -> None:
 
 
 def test_without_rabbitmq_the_rate_and_the_hold_are_told() -> None:
-    status = told(Found(granted=GRANTED, faults=["RabbitMQ cannot be reached"]), SETTINGS)
+    status = summary(Found(granted=GRANTED, faults=["RabbitMQ cannot be reached"]), SETTINGS)
 
     assert (status["lanes"], status["queues"], status["account"]) == (None, None, "not held")
     assert status["quota"] == [
@@ -86,7 +86,7 @@ def test_without_rabbitmq_the_rate_and_the_hold_are_told() -> None:
 
 def test_the_quota_is_that_of_the_workers() -> None:
     shared = {Operation.GLOBE: Shared(50, 1.5), Operation.TEMPLATE: Shared(0, 0.0)}
-    globe, template = told(Found(granted=GRANTED, shared=shared), SETTINGS)["quota"]
+    globe, template = summary(Found(granted=GRANTED, shared=shared), SETTINGS)["quota"]
 
     assert (globe["quota_per_s"], globe["quota_known"], globe["configured_per_s"]) == (50, True, 100)
     assert (template["quota_per_s"], template["quota_known"], template["configured_per_s"]) == (None, True, None)
@@ -95,7 +95,7 @@ def test_the_quota_is_that_of_the_workers() -> None:
 
 def test_letters_in_somebodys_hands_are_told() -> None:
     queues = {"sms.dead.content": Depth(0, 1), "sms.dead.expired": Depth(3, 0), "sms.done": Depth(0, 2)}
-    status = told(Found(LANES, queues, GRANTED), SETTINGS)
+    status = summary(Found(LANES, queues, GRANTED), SETTINGS)
 
     assert status["looked_into"] == ["sms.dead.content"]
 

@@ -9,7 +9,7 @@ from tests.makers import make_failed, make_request
 from worker.core.limits.holds import ACCOUNT, Hold, HoldName
 from worker.core.limits.quota import Operation
 from worker.core.outcome.outcome import Accepted, OnHold, Outcome, Scope
-from worker.delivery.feedback import Call, teach
+from worker.delivery.feedback import FinishedCall, apply_feedback
 
 ACME = HoldName(Scope.SENDER, "ACME")
 _FIELDS: dict[str, Any] = {"from": "ACME"}
@@ -21,9 +21,9 @@ class Rig:
     def __init__(self) -> None:
         self.limiter, self.events = FakeLimiter(), RecordingEvents()
 
-    async def teach(self, outcome: Outcome, *probes: HoldName) -> Outcome:
-        call = Call(SMS, Operation.GLOBE, frozenset(probes), NOW)
-        return await teach(self.limiter, self.events, call, outcome)
+    async def apply(self, outcome: Outcome, *probes: HoldName) -> Outcome:
+        call = FinishedCall(SMS, Operation.GLOBE, frozenset(probes), NOW)
+        return await apply_feedback(self.limiter, self.events, call, outcome)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def rig() -> Rig:
 
 async def test_a_hold_that_begins_is_told_with_its_scope_and_remedy(rig: Rig) -> None:
     failed = make_failed("AMOUNT_NOT_ENOUGH")
-    outcome = await rig.teach(failed)
+    outcome = await rig.apply(failed)
 
     assert outcome is failed, "the account's hold keeps requests in their lane: they need no delay"
     (told,) = rig.events.named("hold.set")
@@ -43,13 +43,13 @@ async def test_a_hold_that_begins_is_told_with_its_scope_and_remedy(rig: Rig) ->
 
 async def test_a_refusal_that_changes_nothing_is_not_told_again(rig: Rig) -> None:
     rig.limiter.holds.began = False
-    await rig.teach(make_failed("AMOUNT_NOT_ENOUGH"))
+    await rig.apply(make_failed("AMOUNT_NOT_ENOUGH"))
 
     assert rig.events.told == []
 
 
 async def test_a_request_that_is_refused_for_a_held_sender_waits_instead_of_dying(rig: Rig) -> None:
-    outcome = await rig.teach(make_failed("INVALID_SENDERID"), ACME)
+    outcome = await rig.apply(make_failed("INVALID_SENDERID"), ACME)
 
     assert isinstance(outcome, OnHold)
     assert (outcome.name, outcome.code) == ("sender ACME", "INVALID_SENDERID")
@@ -59,12 +59,12 @@ async def test_a_request_that_is_refused_for_a_sender_that_is_not_held_yet_stays
     rig.limiter.holds.refuse_only = True
     failed = make_failed("INVALID_SENDERID")
 
-    assert await rig.teach(failed) is failed
+    assert await rig.apply(failed) is failed
     assert rig.events.told == []
 
 
 async def test_a_hold_that_is_lifted_is_told_with_how_long_it_lasted(rig: Rig) -> None:
-    outcome = await rig.teach(OK, ACCOUNT)
+    outcome = await rig.apply(OK, ACCOUNT)
 
     assert outcome is OK
     assert rig.events.named("hold.lifted") == [
@@ -73,7 +73,7 @@ async def test_a_hold_that_is_lifted_is_told_with_how_long_it_lasted(rig: Rig) -
 
 
 async def test_a_recipient_that_is_full_is_closed_until_its_day_ends(rig: Rig) -> None:
-    await rig.teach(make_failed("FREQUENCY_LIMIT_DAY"))
+    await rig.apply(make_failed("FREQUENCY_LIMIT_DAY"))
     ((what, (number, code, length)),) = rig.limiter.taught
 
     assert (what, number, code) == ("close", SMS.number, "FREQUENCY_LIMIT_DAY")
@@ -82,7 +82,7 @@ async def test_a_recipient_that_is_full_is_closed_until_its_day_ends(rig: Rig) -
 
 async def test_a_held_sender_of_which_nothing_is_known_but_that_it_is_held_delays_too(rig: Rig) -> None:
     rig.limiter.holds.hold = Hold(ACME, "operator", 3600.0)
-    outcome = await rig.teach(make_failed("INVALID_SENDERID"))
+    outcome = await rig.apply(make_failed("INVALID_SENDERID"))
 
     assert isinstance(outcome, OnHold)
     assert outcome.after.total_seconds() == 600

@@ -20,7 +20,9 @@ from worker.core.message.request import SmsRequest
 from worker.core.outcome.catalog import catalog
 from worker.core.outcome.outcome import Accepted, Closed, Early, ErrorClass, Failed, Fault, Outcome, Reply, Unserved
 from worker.delivery import dispatch
+from worker.delivery.attempt import Attempts
 from worker.delivery.dispatch import Dispatch
+from worker.delivery.sender import Sender
 from worker.errors import LimiterUnavailable
 
 
@@ -41,14 +43,20 @@ class Rig:
         )
         self.can_settle = True
         quotas = {operation: Quota(rate, guard=timedelta(milliseconds=50)) for operation in Operation}
+        attempts = Attempts(
+            self.limiter, self.provider, catalog(), self.events, now=self.clock, can_settle=lambda: self.can_settle
+        )
         self.dispatch = Dispatch(
-            self.limiter, self.provider, catalog(), self.events,
-            quotas=quotas, concurrency=concurrency, patience=patience, now=self.clock,
-            can_settle=lambda: self.can_settle,
+            self.limiter, attempts, self.events,
+            quotas=quotas, concurrency=concurrency, patience=patience, can_settle=lambda: self.can_settle,
         )  # fmt: skip
+        self._sender = Sender(self.dispatch, attempts)
+
+    async def sent(self, request: Request, is_wanted: Callable[[], bool] = lambda: True) -> Outcome:
+        return await self._sender.send(request, is_wanted)
 
     def send(self, *requests: Request) -> list["asyncio.Task[Outcome]"]:
-        return [asyncio.create_task(self.dispatch.send(one)) for one in requests]
+        return [asyncio.create_task(self.sent(one)) for one in requests]
 
 
 @asynccontextmanager
@@ -70,7 +78,7 @@ async def turns(condition: Callable[[], bool]) -> None:
 
 async def test_an_accepted_request_is_accepted_once() -> None:
     async with running(Rig()) as rig:
-        outcome = await rig.dispatch.send(request("a"))
+        outcome = await rig.sent(request("a"))
 
         assert isinstance(outcome, Accepted)
         assert rig.provider.sent_ids == ["a"]
@@ -80,7 +88,7 @@ async def test_an_accepted_request_is_accepted_once() -> None:
 async def test_the_remaining_validity_goes_along_with_the_call() -> None:
     async with running(Rig()) as rig:
         rig.clock.advance(timedelta(minutes=2))
-        await rig.dispatch.send(request("a"))
+        await rig.sent(request("a"))
 
         assert rig.provider.validities == [180]
 
@@ -127,7 +135,7 @@ async def test_a_refused_recipient_leaves_its_slot_to_the_next_request() -> None
 async def test_a_slot_that_comes_late_is_burnt_and_the_request_is_sent_in_the_next() -> None:
     async with running(Rig(rate=10)) as rig:
         rig.limiter.grants = [Slots((-1.0,))]  # due a second ago
-        outcome = await rig.dispatch.send(request("a"))
+        outcome = await rig.sent(request("a"))
 
         assert isinstance(outcome, Accepted)
         assert len(rig.events.named("slot.burnt")) == 1
@@ -137,7 +145,7 @@ async def test_a_slot_that_comes_late_is_burnt_and_the_request_is_sent_in_the_ne
 async def test_a_slot_counts_from_when_it_was_booked_however_late_the_answer_is_read() -> None:
     async with running(Rig(rate=10)) as rig:
         rig.limiter.grants = [Slots((0.2,), since=monotonic() - 1)]
-        await rig.dispatch.send(request("a"))
+        await rig.sent(request("a"))
 
         assert len(rig.events.named("slot.burnt")) == 1
 
@@ -166,7 +174,7 @@ async def test_a_request_is_called_no_sooner_than_its_slot_is_due() -> None:
     async with running(Rig(rate=10)) as rig:
         rig.limiter.grants = [Slots((0.05,))]
         began = monotonic()
-        assert isinstance(await rig.dispatch.send(request("a")), Accepted)
+        assert isinstance(await rig.sent(request("a")), Accepted)
 
         assert monotonic() - began >= 0.05
 
@@ -209,7 +217,7 @@ async def test_nothing_is_called_while_the_limiter_is_away_and_nothing_is_lost(m
     async with running(Rig()) as rig:
         rig.limiter.grants = [LimiterUnavailable("gone"), LimiterUnavailable("gone")]
         rig.limiter.admissions = [LimiterUnavailable("gone")]
-        outcome = await rig.dispatch.send(request("a"))
+        outcome = await rig.sent(request("a"))
 
         assert isinstance(outcome, Accepted)
         assert rig.provider.sent_ids == ["a"]
@@ -230,7 +238,7 @@ async def test_nothing_is_called_while_the_limiter_is_away_and_nothing_is_lost(m
 async def test_only_what_was_certainly_not_sent_gives_its_claim_back(answer: Reply | Fault, is_certain: bool) -> None:
     async with running(Rig()) as rig:
         rig.provider.answers["a"] = answer
-        outcome = await rig.dispatch.send(request("a"))
+        outcome = await rig.sent(request("a"))
 
         assert isinstance(outcome, Failed)
         assert [news for _, news in rig.limiter.recorded] == [None if is_certain else outcome.code]
@@ -250,7 +258,7 @@ async def test_only_what_was_certainly_not_sent_gives_its_claim_back(answer: Rep
 async def test_what_a_call_teaches_is_told_to_the_limiter(answer: Reply, lesson: tuple[str, Any]) -> None:
     async with running(Rig()) as rig:
         rig.provider.answers["a"] = answer
-        await rig.dispatch.send(request("a"))
+        await rig.sent(request("a"))
 
         assert [(what, getattr(told, "name", told)) for what, told in rig.limiter.taught] == [lesson]
         told = rig.events.named("limiter.throttled")
@@ -261,7 +269,7 @@ async def test_what_a_call_teaches_is_told_to_the_limiter(answer: Reply, lesson:
 async def test_only_an_accepted_probe_lifts_the_hold(probe: bool) -> None:
     async with running(Rig()) as rig:
         rig.limiter.grants = [Slots((0.0,), probe=probe)]
-        await rig.dispatch.send(request("a"))
+        await rig.sent(request("a"))
 
         assert rig.limiter.taught == ([("works", ACCOUNT)] if probe else [])
         assert len(rig.events.named("hold.probe")) == int(probe)
@@ -272,7 +280,7 @@ async def test_a_probe_that_is_refused_for_its_own_fault_shows_that_the_account_
     async with running(Rig()) as rig:
         rig.limiter.grants = [Slots((0.0,), probe=True)]
         rig.provider.answers["a"] = Reply(200, code)
-        await rig.dispatch.send(request("a"))
+        await rig.sent(request("a"))
 
         assert rig.limiter.taught == [("works" if lifted else "undecided", ACCOUNT)]
 
@@ -303,14 +311,14 @@ async def test_what_the_provider_said_stands_when_telling_the_limiter_fails() ->
         rig.limiter.holds.works = fail  # type: ignore[method-assign]  # a fault of our own
         rig.limiter.grants = [Slots((0.0,), probe=True)]
 
-        assert isinstance(await rig.dispatch.send(request("a")), Accepted)
+        assert isinstance(await rig.sent(request("a")), Accepted)
         await turns(lambda: bool(rig.events.named("pipeline.failed")))
 
 
 async def test_an_unlisted_code_raises_an_alarm() -> None:
     async with running(Rig()) as rig:
         rig.provider.answers["a"] = Reply(200, "A_CODE_FROM_THE_FUTURE")
-        outcome = await rig.dispatch.send(request("a"))
+        outcome = await rig.sent(request("a"))
 
         assert isinstance(outcome, Failed)
         assert outcome.row.error_class is ErrorClass.UNKNOWN
@@ -320,7 +328,7 @@ async def test_an_unlisted_code_raises_an_alarm() -> None:
 async def test_an_expired_request_costs_no_call() -> None:
     async with running(Rig()) as rig:
         rig.clock.advance(timedelta(minutes=5))
-        outcome = await rig.dispatch.send(request("a"))
+        outcome = await rig.sent(request("a"))
 
         assert isinstance(outcome, Failed)
         assert outcome.row.error_class is ErrorClass.EXPIRED
@@ -331,7 +339,7 @@ async def test_a_request_whose_time_has_not_come_is_not_called() -> None:
     async with running(Rig()) as rig:
         later = NOW + timedelta(minutes=1)
 
-        assert await rig.dispatch.send(request("a", not_before=later)) == Early(later)
+        assert await rig.sent(request("a", not_before=later)) == Early(later)
         assert rig.provider.sent == []
 
 
@@ -381,7 +389,7 @@ async def test_draining_finishes_the_calls_in_flight_and_gives_the_rest_back() -
         draining = asyncio.create_task(rig.dispatch.drain())
 
         assert await waiting == Unserved("the worker is draining")
-        assert await rig.dispatch.send(request("c")) == Unserved("the worker is draining")
+        assert await rig.sent(request("c")) == Unserved("the worker is draining")
         rig.provider.open.set()
         await draining
         assert isinstance(await in_flight, Accepted)
@@ -392,9 +400,9 @@ async def test_an_error_of_our_own_reaches_the_delivery_it_belongs_to() -> None:
     async with running(Rig()) as rig:
         rig.provider.answers["a"] = ZeroDivisionError("ours")
         with pytest.raises(ZeroDivisionError):
-            await rig.dispatch.send(request("a"))
+            await rig.sent(request("a"))
 
-        assert isinstance(await rig.dispatch.send(request("b")), Accepted)
+        assert isinstance(await rig.sent(request("b")), Accepted)
 
 
 async def test_a_cancelled_delivery_is_not_called() -> None:
@@ -415,7 +423,7 @@ async def test_a_request_whose_delivery_was_lost_is_not_called_and_gives_its_slo
     async with running(Rig()) as rig:
         rig.limiter.open.clear()
         wanted = [True]
-        lost = asyncio.create_task(rig.dispatch.send(request("a"), lambda: wanted[0]))
+        lost = asyncio.create_task(rig.sent(request("a"), lambda: wanted[0]))
         (stays,) = rig.send(request("b"))
         await turns(lambda: bool(rig.limiter.asked))
         wanted[0] = False
@@ -430,7 +438,7 @@ async def test_those_whose_delivery_was_lost_are_let_go_without_a_slot() -> None
     async with running(Rig()) as rig:
         rig.limiter.open.clear()
         open_still = [True]
-        lost = asyncio.create_task(rig.dispatch.send(request("a"), lambda: bool(open_still)))
+        lost = asyncio.create_task(rig.sent(request("a"), lambda: bool(open_still)))
         await turns(lambda: bool(rig.limiter.asked))
         open_still.clear()
         await rig.dispatch.sweep()

@@ -1,4 +1,4 @@
-"""What the outcome of one call teaches about all others."""
+"""What the outcome of one call means for all others."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,15 +8,15 @@ import pytest
 
 from tests.makers import NUMBER, make_failed, make_request, make_row
 from worker.core.decision.feedback import (
-    Lesson,
+    Feedback,
     NumberFull,
     Refused,
     SlowDown,
     Undecided,
     Unlisted,
     Works,
+    feedback_of,
     holds_account,
-    lessons,
 )
 from worker.core.limits.holds import ACCOUNT, HoldName
 from worker.core.outcome.catalog import catalog
@@ -31,9 +31,9 @@ OK = Accepted("m", "r", 1)
 HALF_A_DAY = timedelta(hours=12)
 
 
-def taught(outcome: Outcome, probes: frozenset[HoldName] = NO_PROBE, **fields: Any) -> list[Lesson]:
+def taught(outcome: Outcome, probes: frozenset[HoldName] = NO_PROBE, **fields: Any) -> list[Feedback]:
     sms = make_request(**fields).sms if fields else SMS
-    return list(lessons(sms, outcome, probes, NOON))
+    return list(feedback_of(sms, outcome, probes, NOON))
 
 
 def refused(name: HoldName, code: str, *, probed: bool = False, lasts: timedelta | None = None) -> Refused:
@@ -61,14 +61,14 @@ def refused(name: HoldName, code: str, *, probed: bool = False, lasts: timedelta
         (make_failed("local.window"), []),
     ],
 )
-def test_an_outcome_teaches_about_its_scope(outcome: Outcome, expected: list[Lesson]) -> None:
+def test_an_outcome_teaches_about_its_scope(outcome: Outcome, expected: list[Feedback]) -> None:
     assert taught(outcome) == expected
 
 
 def test_a_month_that_is_full_is_so_until_the_month_ends() -> None:
-    (lesson,) = taught(make_failed("ALERT_LIMIT_MONTH"))
-    assert isinstance(lesson, Refused)
-    assert lesson.lasts is None, "the account is probed: the limit may be raised"
+    (feedback,) = taught(make_failed("ALERT_LIMIT_MONTH"))
+    assert isinstance(feedback, Refused)
+    assert feedback.lasts is None, "the account is probed: the limit may be raised"
 
 
 def test_without_a_sender_there_is_none_to_hold() -> None:
@@ -77,7 +77,7 @@ def test_without_a_sender_there_is_none_to_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "lesson"),
+    ("outcome", "feedback"),
     [
         (OK, Works(ACCOUNT, probed=True)),
         (make_failed("AMOUNT_NOT_ENOUGH"), refused(ACCOUNT, "AMOUNT_NOT_ENOUGH", probed=True)),
@@ -92,14 +92,14 @@ def test_without_a_sender_there_is_none_to_hold() -> None:
     ],
 )
 def test_a_probe_of_the_account_shows_that_it_works_that_it_does_not_or_nothing(
-    outcome: Outcome, lesson: Lesson
+    outcome: Outcome, feedback: Feedback
 ) -> None:
     about = [each for each in taught(outcome, frozenset({ACCOUNT})) if getattr(each, "name", None) == ACCOUNT]
-    assert about == [lesson]
+    assert about == [feedback]
 
 
 @pytest.mark.parametrize(
-    ("outcome", "lesson"),
+    ("outcome", "feedback"),
     [
         (OK, Works(ACME, probed=True)),
         (make_failed("INVALID_SENDERID"), refused(ACME, "INVALID_SENDERID", probed=True)),
@@ -108,9 +108,9 @@ def test_a_probe_of_the_account_shows_that_it_works_that_it_does_not_or_nothing(
         (make_failed("local.timeout"), Undecided(ACME)),
     ],
 )
-def test_a_probe_of_a_sender_shows_that_it_works_only_when_it_is_accepted(outcome: Outcome, lesson: Lesson) -> None:
+def test_a_probe_of_a_sender_shows_that_it_works_only_when_it_is_accepted(outcome: Outcome, feedback: Feedback) -> None:
     about = [each for each in taught(outcome, frozenset({ACME})) if getattr(each, "name", None) == ACME]
-    assert about == [lesson]
+    assert about == [feedback]
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_every_code_that_is_about_a_sender_or_a_limit_of_a_country_teaches() -> 
     assert {"INVALID_SENDERID", "SENDERID_BLACKLISTED", "IMDA_COMPANY_REQUIRE_LOA"} <= {row.code for row in senders}
     assert [row.code for row in countries] == ["COUNTRY_TRAFFIC_LIMIT"]
     for row in [*senders, *countries]:
-        (lesson,) = taught(Failed(row, called=True, code=row.code))
-        assert isinstance(lesson, Refused)
+        (feedback,) = taught(Failed(row, called=True, code=row.code))
+        assert isinstance(feedback, Refused)
 
 
 def test_what_is_taught_by_a_call_is_no_probe_unless_it_says_so() -> None:
@@ -162,7 +162,7 @@ def test_a_limit_lasts_until_its_period_ends_and_that_is_the_day_when_none_is_kn
     period: Period | None, lasts: timedelta
 ) -> None:
     failed = make_failed("COUNTRY_TRAFFIC_LIMIT")
-    (lesson,) = taught(replace(failed, row=replace(failed.row, period=period)))
+    (feedback,) = taught(replace(failed, row=replace(failed.row, period=period)))
 
-    assert isinstance(lesson, Refused)
-    assert lesson.lasts == lasts
+    assert isinstance(feedback, Refused)
+    assert feedback.lasts == lasts

@@ -9,16 +9,14 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes import RecordingEvents
-from tests.makers import make_request
 from tests.waiting import eventually
 from worker.core.limits.brake import Limits
-from worker.core.message.decode import Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
 from worker.core.outcome.disposition import Dead, Disposition, Done, Reason
 from worker.core.outcome.outcome import Accepted, ErrorClass, Outcome, Unserved
-from worker.delivery import intake_control as braking
-from worker.delivery.intake_control import PATIENCE_S, Braking, Standstill
+from worker.delivery import intake_control
+from worker.delivery.intake_control import PATIENCE_S, IntakeControl, Standstill
 
 LIMITS = Limits(sample=20, pause=timedelta(seconds=30), trial=6)
 WELL = Done(Accepted("1", "2", 1), History())
@@ -44,7 +42,7 @@ class FakeQueue:
 
     rooms: list[tuple[Callable[[], bool], "asyncio.Future[Outcome]"]] = field(default_factory=list)
 
-    async def send(self, request: Request, is_wanted: Callable[[], bool]) -> Outcome:
+    async def wait(self, is_wanted: Callable[[], bool]) -> Outcome:
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.rooms.append((is_wanted, waiting))
         return await waiting
@@ -65,7 +63,7 @@ class Rig:
         self.intake, self.queue, self.events = FakeIntake(), FakeQueue(), RecordingEvents()
         self.standing: Standstill | None = None
         self.looks = 0
-        self.braking = Braking(
+        self.control = IntakeControl(
             limits,
             self.queue,
             self.events,
@@ -85,21 +83,21 @@ class Rig:
 
     def settle(self, disposition: Disposition, times: int) -> None:
         for _ in range(times):
-            self.braking.settled(disposition)
+            self.control.settled(disposition)
 
     def wait_for_a_turn(self) -> "asyncio.Task[Outcome]":
-        return asyncio.create_task(self.braking.send(make_request(), lambda: True))
+        return asyncio.create_task(self.queue.wait(self.control.lets_send))
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(braking, "_LOOK_S", 0.005)
-    monkeypatch.setattr(braking, "_EMPTYING_S", 0.001)
+    monkeypatch.setattr(intake_control, "_POLL_S", 0.005)
+    monkeypatch.setattr(intake_control, "_EMPTYING_S", 0.001)
 
 
 @asynccontextmanager
 async def running(rig: Rig) -> AsyncIterator[None]:
-    task = asyncio.create_task(rig.braking.run(rig.intake))
+    task = asyncio.create_task(rig.control.run(rig.intake))
     try:
         yield
     finally:
@@ -113,7 +111,7 @@ async def test_a_brake_pauses_gives_back_tries_and_releases() -> None:
         waiting = rig.wait_for_a_turn()
         await asyncio.sleep(0)
         rig.settle(BAD, 20)
-        assert rig.braking.braked
+        assert rig.control.braked
         assert await asyncio.wait_for(waiting, 5) == Unserved("not wanted")
         assert rig.intake.asked == ["pause"]
         late = rig.wait_for_a_turn()  # it was pushed when the pause began
@@ -132,7 +130,7 @@ async def test_a_brake_pauses_gives_back_tries_and_releases() -> None:
         await eventually(lambda: rig.intake.asked == ["pause", 1, None])
         taken.cancel()
 
-    assert rig.braking.braked is None
+    assert rig.control.braked is None
     told = {"internal": 0, "dead": 11, "settled": 11, "error_class": "invalid", "code": "INVALID_PARAMETERS"}
     assert rig.events.told == [
         ("brake.set", told | {"pause_s": 30.0}),
@@ -155,7 +153,7 @@ async def test_a_trial_that_is_no_better_pauses_for_longer() -> None:
         assert rig.intake.asked == ["pause", 1, "pause"]
 
     assert [told["pause_s"] for told in rig.events.named("brake.set")] == [30, 60]
-    assert rig.braking.braked
+    assert rig.control.braked
 
 
 async def test_a_trial_to_which_nothing_comes_ends_and_everything_is_let_in() -> None:
@@ -168,7 +166,7 @@ async def test_a_trial_to_which_nothing_comes_ends_and_everything_is_let_in() ->
         rig.now_s = 90
         await eventually(lambda: rig.intake.asked == ["pause", 1, None])
 
-    assert rig.braking.braked is None
+    assert rig.control.braked is None
     assert rig.events.named("brake.released") == [{"settled": 0, "duration_s": 90.0}]
 
 
@@ -189,7 +187,7 @@ async def test_a_brake_that_is_switched_off_remembers_nothing() -> None:
     rig = Rig(Limits(internal=1, dead=1, sample=20))
     rig.settle(BAD, 1000)
 
-    assert rig.braking.braked is None
+    assert rig.control.braked is None
 
 
 @pytest.mark.parametrize(
@@ -211,7 +209,7 @@ async def test_a_standstill_gives_back_what_waits_once_and_holds_a_few_for_probe
         rig.now_s = PATIENCE_S
         assert await asyncio.wait_for(waiting, 5) == Unserved("not wanted")
         await eventually(lambda: rig.intake.asked == asked)
-        assert rig.braking.standstill is why
+        assert rig.control.standstill is why
         if why is Standstill.HELD:
             probe = rig.wait_for_a_turn()
             await asyncio.sleep(0)

@@ -14,8 +14,9 @@ from pydantic import SecretStr
 
 from worker.core.outcome.outcome import ErrorClass, Period
 from worker.errors import SettingsError
-from worker.settings.load import load, shown
+from worker.settings.load import load
 from worker.settings.sections import Settings, WindowSettings
+from worker.settings.shown import shown
 from worker.settings.types import Section, written
 from worker.settings.weaknesses import weaknesses
 

@@ -13,8 +13,8 @@ from worker.cli.table import listing
 from worker.core.outgoing.contract import files
 from worker.errors import UsageError
 from worker.limiter.rights import acl_command
-from worker.settings.load import shown
 from worker.settings.policy import topology_of
+from worker.settings.shown import shown
 from worker.settings.weaknesses import weaknesses
 
 _WEAK: Final = "anybody on the way could read and answer in its place; a worker warns at each start"

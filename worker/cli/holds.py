@@ -1,25 +1,25 @@
 """``sms-worker holds``: what sending is stopped for, and how an operator stops and resumes it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from worker.cli.context import Context
-from worker.cli.eta import in_words
 from worker.cli.interrupt import complete
 from worker.cli.options import JsonOption
 from worker.cli.output import json_lines, say
 from worker.cli.table import listing
-from worker.core.limits.holds import SCOPES, By, Hold, HoldName
+from worker.core.limits.holds import SCOPES, By, HoldName
 from worker.core.message.fault import problem
-from worker.core.outcome.catalog import Catalog, catalog
-from worker.core.outcome.outcome import Scope, Table
+from worker.core.outcome.outcome import Scope
 from worker.errors import UsageError, WorkerError
-from worker.limiter.read_only import Onlooker
+from worker.limiter.operators import OperatorLimiter
 from worker.limiter.redis_holds import RedisHolds
+from worker.operator.eta import in_words
+from worker.operator.holds import rows_of
 from worker.settings.sections import Settings
 from worker.settings.types import PositiveDuration
 
@@ -126,32 +126,11 @@ def release(context: typer.Context, scope: ScopeArgument, subject: SubjectArgume
     say(f"{name} is released; it was held for {in_words(hold.age_s)} because of {because}")
 
 
-def rows_of(holds: Iterable[Hold], settings: Settings) -> list[dict[str, Any]]:
-    """*holds* as `holds list` and `status` tell them."""
-    known, now = catalog().overridden(settings.catalog.classes), datetime.now(UTC)
-    return [_row(hold, known, now) for hold in holds]
-
-
 def show_holds(rows: Sequence[dict[str, Any]]) -> None:
     """Write *rows* as a table."""
     shown = [row | {"next": _next(row)} for row in rows]
     columns = ("scope", "subject", "code", "since", "next", "failed_probes", "remedy")
     listing("Held", columns, shown, wide=("remedy",), spare=("since", "failed_probes"))
-
-
-def _row(hold: Hold, known: Catalog, now: datetime) -> dict[str, Any]:
-    row = known.find(hold.code, (Table.API, Table.GATEWAY, Table.LEGACY))
-    return {
-        "scope": hold.name.scope.value,
-        "subject": hold.name.subject or None,
-        "code": hold.code,
-        "by": hold.by.value,
-        "since": now - timedelta(seconds=hold.age_s),
-        "next_probe_in_s": hold.probe_in_s,
-        "ends_in_s": hold.ends_in_s,
-        "failed_probes": hold.probes,
-        "remedy": hold.reason or (row.remedy if row else None),
-    }
 
 
 def _next(row: dict[str, Any]) -> str:
@@ -170,7 +149,7 @@ def _name(scope: Scope, subject: str | None) -> HoldName:
 
 def _with_holds(settings: Settings, act: Callable[[RedisHolds], Awaitable[T]]) -> T:
     async def connect() -> T:
-        async with Onlooker(settings.redis, settings.hold) as onlooker:
-            return await act(onlooker.holds)
+        async with OperatorLimiter(settings.redis, settings.hold) as limiter:
+            return await act(limiter.holds)
 
     return complete(connect())

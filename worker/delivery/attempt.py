@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.core.decision.decide import too_soon_or_late
 from worker.core.limits.holds import ACCOUNT, HoldName
@@ -39,7 +39,7 @@ from worker.core.outcome.outcome import (
 )
 from worker.core.outgoing.record import call_fields
 from worker.core.plan import is_certain
-from worker.delivery.feedback import Call, teach
+from worker.delivery.feedback import FinishedCall, apply_feedback
 from worker.delivery.waiting_room import Slot, Waiting
 from worker.errors import LimiterUnavailable
 from worker.ports import Events, Limiter, Provider
@@ -56,19 +56,25 @@ _UNWANTED: Final = Unserved("its delivery was lost with the connection")
 
 
 class Use(Enum):
-    """What became of a slot and of the request that it was for."""
+    """What became of a slot."""
 
-    #: A call was made.
+    #: A call was made in it.
     CALLED = auto()
-    #: None was, and the request has its outcome.
+    #: None was: it is the next request's.
     FREE = auto()
-    #: None was, and the request still waits: the slot came too late, or nothing could be settled.
-    LATE = auto()
-    #: None was, and the request still waits: the account is held, so the slot is for nobody.
-    HELD = auto()
+    #: None was, and it is nobody's: the account is held, or something went wrong.
+    VOID = auto()
 
 
-class Caller:
+class Attempt(NamedTuple):
+    """What became of a request in a slot, and of the slot."""
+
+    use: Use
+    #: None: the request still waits.
+    outcome: Outcome | None
+
+
+class Attempts:
     """Makes calls; knows nothing of other requests."""
 
     def __init__(
@@ -98,44 +104,41 @@ class Caller:
             return self._catalog.failed("local.expired", called=False)
         return verdict if isinstance(verdict, Early) else None
 
-    async def refuse(self, waiting: Waiting, refusal: Failed | Early | Unserved) -> None:
-        """Let *waiting* go with *refusal*; what was called for before its deadline is not expired, whatever the time.
+    async def refused(self, waiting: Waiting) -> Outcome | None:
+        """The outcome of *waiting* if it may not be called for; what was called for in time is not expired.
 
         Raises:
             LimiterUnavailable: nobody knows whether it was called for; it still waits.
         """
-        outcome: Outcome = refusal
+        refusal = self.refusal(waiting)
         if isinstance(refusal, Failed) and (known := await self._limiter.recall(waiting.request)) is not None:
-            outcome = outcome_of(known, self._catalog)
-        waiting.resolve(outcome)
+            return outcome_of(known, self._catalog)
+        return refusal
 
     def on_hold(self, request: Request) -> OnHold | None:
         """The hold that *request* would meet, as far as this worker knows: it needs no slot to be told so."""
         return self._limiter.holds.on_hold(request.sms) if request.deadline - self._now() > _NEAR else None
 
-    async def serve(self, waiting: Waiting, slot: Slot) -> Use:
+    async def make(self, waiting: Waiting, slot: Slot) -> Attempt:
         """Use *slot* for *waiting*.
 
         Raises:
             LimiterUnavailable: nothing may be sent; *waiting* still waits.
         """
-        if (refusal := self.refusal(waiting)) is not None:
-            await self.refuse(waiting, refusal)
-            return Use.FREE
+        if (refusal := await self.refused(waiting)) is not None:
+            return Attempt(Use.FREE, refusal)
         refused = await self._admit(waiting, slot)
         if isinstance(refused, Held):
-            return Use.HELD
+            return Attempt(Use.VOID, None)
         if refused is not None:
-            waiting.resolve(refused)
-            return Use.FREE
+            return Attempt(Use.FREE, refused)
         claimed = monotonic()
-        if (early_s := slot.due - monotonic()) > 0:
+        if (early_s := slot.due - claimed) > 0:
             await asyncio.sleep(early_s + _ROUNDING_S)
         if not self._may_call(waiting, slot, claimed):
             await self._release(waiting)
-            return Use.LATE
-        await self._call(waiting, slot)
-        return Use.CALLED
+            return Attempt(Use.FREE, None)
+        return Attempt(Use.CALLED, await self._call(waiting, slot))
 
     async def _admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | None:
         """Claim and count *waiting*; returns what stands against it."""
@@ -175,7 +178,7 @@ class Caller:
         with suppress(LimiterUnavailable):  # its lease ends by itself
             await self._limiter.holds.unprobed(ACCOUNT)
 
-    async def _call(self, waiting: Waiting, slot: Slot) -> None:
+    async def _call(self, waiting: Waiting, slot: Slot) -> Outcome:
         request, began = waiting.request, monotonic()
         left_s = int((request.deadline - self._now()).total_seconds())
         try:
@@ -196,14 +199,15 @@ class Caller:
             lateness_s=max(began - slot.due, 0.0),
             **call_fields(outcome),
         )
-        taught: Outcome = outcome
         try:
-            taught = outcome = await self._record(waiting, outcome)
-            call = Call(request.sms, slot.operation, probes, self._now())
-            with suppress(LimiterUnavailable):  # the limiter tells of it itself; nothing is granted until it is back
-                taught = await teach(self._limiter, self._events, call, outcome)
-        finally:  # whatever goes wrong above, what the provider said of this request stands
-            waiting.resolve(taught)
+            outcome = await self._record(waiting, outcome)
+            call = FinishedCall(request.sms, slot.operation, probes, self._now())
+            return await apply_feedback(self._limiter, self._events, call, outcome)
+        except LimiterUnavailable:  # the limiter tells of it itself; nothing is granted until it is back
+            return outcome
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong here, what the provider said stands
+            self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
+            return outcome
 
     async def _record(self, waiting: Waiting, outcome: Accepted | Failed) -> Accepted | Failed:
         """Tell the ledger; before the outcome is published, so that a delivery that comes again finds it there."""

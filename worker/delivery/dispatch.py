@@ -10,7 +10,7 @@ is dropped and another is booked.
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from math import inf
 from time import monotonic
@@ -19,13 +19,12 @@ from typing import Final
 from worker.core.limits.quota import Grant, Held, Operation, Quota, Slots, Turn
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
-from worker.core.outcome.catalog import Catalog
-from worker.core.outcome.outcome import Outcome, Scope, Unserved
+from worker.core.outcome.outcome import Scope, Unserved
 from worker.core.plan import lease
-from worker.delivery.attempt import Caller, Use
+from worker.delivery.attempt import Attempts, Use
 from worker.delivery.waiting_room import Slot, Waiting, WaitingRoom
 from worker.errors import LimiterUnavailable
-from worker.ports import Events, Limiter, Provider
+from worker.ports import Events, Limiter
 
 #: How long before its slot a request is chosen: in this time Redis admits it, on a busy machine too.
 _LEAD_S: Final = 0.02
@@ -48,29 +47,33 @@ class Dispatch:
     def __init__(
         self,
         limiter: Limiter,
-        provider: Provider,
-        catalog: Catalog,
+        attempts: Attempts,
         events: Events,
         *,
         quotas: Mapping[Operation, Quota],
         concurrency: int,
         patience: timedelta,
-        now: Callable[[], datetime],
         can_settle: Callable[[], bool] = lambda: True,
     ) -> None:
-        """At most *concurrency* calls are in flight; a request that waited for *patience* is given back.
+        """At most *concurrency* slots are in use; a request that waited for *patience* goes back to its queue.
 
-        While *can_settle* is false no call begins: its outcome could not be told, so it would be made again.
+        While *can_settle* is false nobody gets a slot: the outcome could not be published, so the call would be made
+        again.
         """
         self._limiter = limiter
+        self._attempts = attempts
         self._events = events
-        self._caller = Caller(limiter, provider, catalog, events, now=now, can_settle=can_settle)
         self._quotas = quotas
         self._free = concurrency
         self._patience_s = patience.total_seconds()
         self._can_settle = can_settle
         self._room = WaitingRoom()
-        self._calls: set[asyncio.Task[None]] = set()
+        self._in_use = 0
+        #: Set while no slot is in use.
+        self._idle = asyncio.Event()
+        self._idle.set()
+        #: Held here, because the event loop holds its tasks weakly.
+        self._unprobing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._draining = False
         self._me, self._serial = secrets.token_hex(6), count()
@@ -82,33 +85,49 @@ class Dispatch:
                 pumps.create_task(self._pump(operation, lane), name=f"pump {operation.value} {lane.value}")
             pumps.create_task(self._sweep_forever(), name="sweep")
 
-    async def send(self, request: Request, is_wanted: Callable[[], bool] = lambda: True) -> Outcome:
-        """Wait for a slot and make the call; the outcome is a value, whatever happens to the call.
+    async def join(self, request: Request, is_wanted: Callable[[], bool] = lambda: True) -> Waiting:
+        """Let *request* wait for its turn, which is a slot, or its outcome when it gets none.
 
-        No call is made when *is_wanted* is false at its turn.
+        It gets none when *is_wanted* is false at its turn. Whoever has the slot gives it to `release`.
         """
-        if self._draining:
-            return _LEAVING
         waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted, self._caller_name())
-        if not await self._is_refused(waiting):
-            if (held := self._caller.on_hold(request)) is not None:
-                return held
-            self._room.join(waiting)
-        return await waiting.outcome
+        if self._draining:
+            waiting.resolve(_LEAVING)
+        elif not await self._is_refused(waiting):
+            if (held := self._attempts.on_hold(request)) is not None:
+                waiting.resolve(held)
+            else:
+                self._room.join(waiting)
+        return waiting
+
+    def release(self, slot: Slot, use: Use, again: Waiting | None = None) -> None:
+        """End the *use* of *slot*: it goes to the next best if nobody called in it and it is still fresh.
+
+        *again* had it, has no outcome yet, and waits for another, or for the same.
+        """
+        if again is not None:
+            self._put_back(again)
+        if use is Use.FREE:
+            self._hand(slot, self._next(slot))
+        elif use is Use.VOID and slot.probe:
+            self._unprobe()
+        self._in_use -= 1
+        if not self._in_use:
+            self._idle.set()
+        self._free_places(1)
 
     def _caller_name(self) -> str:
         return f"{self._me}{next(self._serial):x}"
 
     async def _is_refused(self, waiting: Waiting) -> bool:
-        """Let *waiting* go if it is too early or too late; True when it has gone."""
-        refusal = self._caller.refusal(waiting)
-        if refusal is None:
-            return False
+        """End the wait of *waiting* if it is too early or too late; whether it has ended."""
         try:
-            await self._caller.refuse(waiting, refusal)
-        except LimiterUnavailable:  # it waits, and is looked at again
+            refused = await self._attempts.refused(waiting)
+        except LimiterUnavailable:  # it waits, and is asked about again
             return False
-        return True
+        if refused is not None:
+            waiting.resolve(refused)
+        return refused is not None
 
     def shorten_patience(self, most: timedelta) -> timedelta:
         """Give back what has waited for *most*, from now on; never longer than before. Returns what holds."""
@@ -125,8 +144,7 @@ class Dispatch:
         for waiting in self._room:
             if self._room.remove(waiting):
                 waiting.resolve(_LEAVING)
-        while self._calls:
-            await asyncio.wait(self._calls)
+        await self._idle.wait()
 
     # -- booking slots ------------------------------------------------------------------------------------------
 
@@ -160,11 +178,11 @@ class Dispatch:
         except LimiterUnavailable:
             return Turn(_LIMITER_PAUSE_S)
         finally:
-            self._release(want - booked)
+            self._free_places(want - booked)
         return grant
 
-    def _release(self, count: int) -> None:
-        """Let *count* more calls be booked, and wake the pumps if they had to wait for that."""
+    def _free_places(self, count: int) -> None:
+        """Let *count* more slots be booked, and wake the pumps if they had to wait for that."""
         had_none = self._free <= 0
         self._free += count
         if had_none:
@@ -193,25 +211,18 @@ class Dispatch:
         guard_s = quota.guard.total_seconds()
         return guard_s - min(slots.doubt_s, guard_s / 2) if quota.rate > 0 and not slots.probe else inf
 
-    # -- using them ---------------------------------------------------------------------------------------------
+    # -- giving them away ---------------------------------------------------------------------------------------
 
     def _assign(self, slot: Slot) -> None:
-        """Hand *slot* to whoever should have it; at once, so that nobody books another for the same request."""
+        """Give *slot* to whoever should have it; at once, so that nobody books another for the same request."""
         line = self._room.lines[slot.operation, slot.lane]
         line.booked -= 1
         waiting = self._next(slot)
         if line.unbooked > 0:  # the slot was burnt, or went to a more urgent lane
             line.wake.set()
-        if waiting is None and not slot.probe:
-            self._release(1)
-            return
-        call = self._loop.create_task(self._use(slot, waiting), name=f"call {slot.operation.value}")
-        self._calls.add(call)
-        call.add_done_callback(self._ended)
-
-    def _ended(self, call: "asyncio.Task[None]") -> None:
-        self._calls.discard(call)
-        self._release(1)
+        self._hand(slot, waiting)
+        if waiting is None:
+            self._free_places(1)
 
     def _next(self, slot: Slot) -> Waiting | None:
         if monotonic() > slot.use_by:
@@ -222,28 +233,22 @@ class Dispatch:
             self._events.emit("slot.unused", operation=slot.operation.value)
         return waiting
 
-    async def _use(self, slot: Slot, first: Waiting | None) -> None:
-        """Give *slot* to *first*, or if it may not be called to the next best, as long as the slot is fresh."""
-        waiting = first
-        while waiting is not None:
-            try:
-                use = await self._caller.serve(waiting, slot)
-            except LimiterUnavailable:
-                self._put_back(waiting)
-                return
-            except Exception as error:  # noqa: BLE001 - it belongs to the delivery that waits for the outcome
-                if not waiting.fail(error):
-                    self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
-                break
-            if use is Use.CALLED:
-                return
-            if use is not Use.FREE:
-                self._put_back(waiting)
-            waiting = self._next(slot) if use is not Use.HELD else None
-        if slot.probe:
-            await self._caller.unprobed()
+    def _hand(self, slot: Slot, waiting: Waiting | None) -> None:
+        if waiting is not None:
+            self._in_use += 1
+            self._idle.clear()
+            waiting.resolve(slot)
+        elif slot.probe:
+            self._unprobe()
+
+    def _unprobe(self) -> None:
+        """Let somebody else be the probe of the account's hold."""
+        task = self._loop.create_task(self._attempts.unprobed(), name="unprobed")
+        self._unprobing.add(task)
+        task.add_done_callback(self._unprobing.discard)
 
     def _put_back(self, waiting: Waiting) -> None:
+        waiting.turn = self._loop.create_future()
         if self._draining:
             waiting.resolve(_LEAVING)
         else:
@@ -262,7 +267,7 @@ class Dispatch:
             if monotonic() - waiting.since > self._patience_s:
                 if self._room.remove(waiting):
                     waiting.resolve(Unserved("no slot came in time"))
-            elif self._caller.refusal(waiting) is None or not self._room.remove(waiting):
+            elif self._attempts.refusal(waiting) is None or not self._room.remove(waiting):
                 continue
             elif not await self._is_refused(waiting):
                 self._put_back(waiting)

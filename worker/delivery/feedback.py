@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from worker.core.decision.feedback import Lesson, NumberFull, Refused, SlowDown, Undecided, Unlisted, Works, lessons
+from worker.core.decision.feedback import (
+    Feedback,
+    NumberFull,
+    Refused,
+    SlowDown,
+    Undecided,
+    Unlisted,
+    Works,
+    feedback_of,
+)
 from worker.core.limits.holds import HoldName, on_hold
 from worker.core.limits.quota import Operation
 from worker.core.message.request import SmsRequest
@@ -12,7 +21,7 @@ from worker.ports import Events, Limiter
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FinishedCall:
     """A call that was made."""
 
     sms: SmsRequest
@@ -23,7 +32,7 @@ class Call:
     at: datetime
 
 
-async def teach(limiter: Limiter, events: Events, call: Call, outcome: Outcome) -> Outcome:
+async def apply_feedback(limiter: Limiter, events: Events, call: FinishedCall, outcome: Outcome) -> Outcome:
     """Tell *limiter* what the *outcome* of *call* means for everybody else's.
 
     Returns:
@@ -33,16 +42,16 @@ async def teach(limiter: Limiter, events: Events, call: Call, outcome: Outcome) 
     Raises:
         LimiterUnavailable: it could not be told; *outcome* stands.
     """
-    taught = outcome
-    for lesson in lessons(call.sms, outcome, call.probes, call.at):
-        taught = await _tell(limiter, events, call, lesson) or taught
-    return taught
+    own = outcome
+    for feedback in feedback_of(call.sms, outcome, call.probes, call.at):
+        own = await _apply(limiter, events, call, feedback) or own
+    return own
 
 
-async def _tell(limiter: Limiter, events: Events, call: Call, lesson: Lesson) -> Outcome | None:
-    match lesson:
+async def _apply(limiter: Limiter, events: Events, call: FinishedCall, feedback: Feedback) -> Outcome | None:
+    match feedback:
         case Refused():
-            return await _refused(limiter, events, lesson)
+            return await _refused(limiter, events, feedback)
         case Works(name, probed):
             if (lifted := await limiter.holds.works(name, probed=probed)) is not None:
                 told = {"scope": name.scope.value, "subject": name.subject, "code": lifted.code}

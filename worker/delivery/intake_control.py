@@ -2,7 +2,7 @@
 
 Two reasons make the intake smaller, and the smaller of the two counts: the brake (`core/limits/brake.py`), and a
 standstill, that is Redis or the outcomes' way out being away, or the account being held. When it becomes smaller,
-consumers are cancelled, what waits without a call is given back, once, and calls in flight are settled: what cannot be
+consumers are cancelled, what waits without a call is requeued, once, and calls in flight are settled: what cannot be
 sent now is then ready in its queue, where it can be seen, and nobody's delivery count grows in circles.
 """
 
@@ -15,22 +15,20 @@ from time import monotonic
 from typing import Final, Protocol
 
 from worker.core.limits.brake import Brake, Braked, Cause, Limits, Released, Settled, Trying, after, at
-from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
 from worker.core.outcome.disposition import Disposition
-from worker.core.outcome.outcome import Outcome
 from worker.ports import Events
 
 #: A standstill that is shorter is waited for with everything in hand. Seconds.
 PATIENCE_S: Final = 5.0
-#: How often it is looked whether a pause is over, or a standstill has begun or ended. Seconds.
-_LOOK_S: Final = 0.5
+#: How often a pause that is over, and a standstill that begins or ends, are polled for. Seconds.
+_POLL_S: Final = 0.5
 #: Deliveries of each lane that stay in hand while the account is held: a probe is a real request.
 _TRICKLE: Final = 2
-#: Between two looks at what still waits: what was delivered last takes some turns of the event loop to begin to wait.
+#: Between two rounds over what still waits: what was delivered last begins to wait some turns of the event loop later.
 _EMPTYING_S: Final = 0.05
-#: So many looks are enough: what still waits then can be told only by somebody who is away.
-_EMPTYING_LOOKS: Final = 40
+#: So many rounds are enough: what still waits then can be told only by somebody who is away.
+_EMPTYING_ROUNDS: Final = 40
 
 
 class Standstill(StrEnum):
@@ -44,7 +42,7 @@ class Standstill(StrEnum):
     HELD = "held"
 
 
-class Intake(Protocol):
+class PausableIntake(Protocol):
     """What lets deliveries in."""
 
     async def pause(self) -> None:
@@ -54,26 +52,23 @@ class Intake(Protocol):
         """Let deliveries in again, *most* of each lane at a time."""
 
 
-class Queue(Protocol):
-    """Where requests wait for their turn."""
-
-    async def send(self, request: Request, is_wanted: Callable[[], bool]) -> Outcome:
-        """Wait for a turn, call, and say what happened."""
+class WaitingRequests(Protocol):
+    """Those who wait for their turn."""
 
     def waiting(self) -> Mapping[Lane, int]:
         """How many wait, per lane."""
 
     async def sweep(self) -> None:
-        """Let go of those who are not wanted any more."""
+        """End the wait of those who are not wanted any more."""
 
 
-class Braking:
+class IntakeControl:
     """Stands between the way of a message and its two ends: it hears what was settled, and narrows what is let in."""
 
     def __init__(
         self,
         limits: Limits,
-        queue: Queue,
+        requests: WaitingRequests,
         events: Events,
         *,
         lanes: int,
@@ -83,7 +78,7 @@ class Braking:
         """*standstill* says why nothing can be sent at this moment; *lanes* is how many are consumed."""
         self._limits = limits
         self._is_off = min(limits.internal, limits.dead) >= 1
-        self._queue = queue
+        self._requests = requests
         self._events = events
         #: Twice as many are let in over all lanes until the trial is decided, at the most.
         self._trial = ceil(limits.trial / (2 * lanes))
@@ -107,13 +102,9 @@ class Braking:
 
     # -- beside the way of a message ------------------------------------------------------------------------------
 
-    async def send(self, request: Request, is_wanted: Callable[[], bool]) -> Outcome:
-        """Send as the queue does; while nothing is let in, what has no call yet gets none."""
-        return await self._queue.send(request, lambda: is_wanted() and not self._is_shut)
-
-    @property
-    def _is_shut(self) -> bool:
-        return self._is_closed or isinstance(self._brake, Braked)
+    def lets_send(self) -> bool:
+        """Whether what has no call yet may get one: not while nothing is let in."""
+        return not self._is_closed and not isinstance(self._brake, Braked)
 
     def settled(self, disposition: Disposition) -> None:
         """Hear what became of a request."""
@@ -124,13 +115,13 @@ class Braking:
             return
         before, self._brake = self._brake, after(self._brake, settled, self._limits)
         if isinstance(self._brake, Braked) and self._brake is not before:
-            self._tell(self._brake)
+            self._emit_set(self._brake)
             self._moved.set()
         elif isinstance(before, Trying) and isinstance(self._brake, Released):
-            self._tell_of_release(before, self._brake)
+            self._emit_released(before, self._brake)
             self._moved.set()
 
-    def _tell(self, brake: Braked) -> None:
+    def _emit_set(self, brake: Braked) -> None:
         cause = brake.cause
         self._events.emit(
             "brake.set",
@@ -142,27 +133,27 @@ class Braking:
             pause_s=brake.pause.total_seconds(),
         )
 
-    def _tell_of_release(self, trial: Trying, brake: Released) -> None:
+    def _emit_released(self, trial: Trying, brake: Released) -> None:
         settled = len(brake.sample.settled)
         self._events.emit("brake.released", settled=settled, duration_s=self._now_s() - trial.since_s)
 
     # -- narrowing the intake -------------------------------------------------------------------------------------
 
-    async def run(self, intake: Intake) -> None:
+    async def run(self, intake: PausableIntake) -> None:
         """Keep *intake* as wide as it should be, until cancelled."""
         width: int | None = None
         while True:
             self._moved.clear()
-            self._look()
+            self._poll()
             wanted = self._width()
             if wanted != width:
                 await self._set(intake, wanted, is_less=width is None or (wanted is not None and wanted < width))
                 width = wanted
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(_POLL_S):
                     await self._moved.wait()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """See what time alone, or somebody else, has changed."""
         now_s = self._now_s()
         before, self._brake = self._brake, at(self._brake, now_s)
@@ -170,7 +161,7 @@ class Braking:
             case Braked(), Trying():
                 self._events.emit("brake.trial", most=self._limits.trial)
             case Trying() as trial, Released() as brake:
-                self._tell_of_release(trial, brake)
+                self._emit_released(trial, brake)
             case _:
                 pass
         standstill = self._standstill_now()
@@ -192,7 +183,7 @@ class Braking:
         widths = [self._trial] * isinstance(self._brake, Trying) + [_TRICKLE] * (self._standstill is Standstill.HELD)
         return min(widths, default=None)
 
-    async def _set(self, intake: Intake, width: int | None, *, is_less: bool) -> None:
+    async def _set(self, intake: PausableIntake, width: int | None, *, is_less: bool) -> None:
         if is_less:
             self._is_closed = True
             await intake.pause()
@@ -202,9 +193,9 @@ class Braking:
             intake.resume(width)
 
     async def _empty(self) -> None:
-        """Give back what waits without a call; what cannot be for now is given back later, while nothing is let in."""
-        for _ in range(_EMPTYING_LOOKS):
+        """Requeue what waits without a call; what cannot be for now is requeued later, while nothing is let in."""
+        for _ in range(_EMPTYING_ROUNDS):
             await asyncio.sleep(_EMPTYING_S)
-            await self._queue.sweep()
-            if not any(self._queue.waiting().values()):
+            await self._requests.sweep()
+            if not any(self._requests.waiting().values()):
                 return

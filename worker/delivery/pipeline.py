@@ -1,12 +1,12 @@
 """The way of one message, from its delivery to its settlement. Events leave from here.
 
-    receive   broker/consumer.py          AMQP frames           -> Delivery
-    decode    core/message/decode.py      bytes, headers        -> Request | Malformed
-    send      delivery/dispatch.py        lane, quota           -> a slot
-    call      delivery/attempt.py         ledger, windows, the call, its classification, ledger -> Outcome
-    decide    core/decision/decide.py     Request, Outcome, policy, now, jitter -> Disposition
-    wrap      core/outgoing/envelope.py   Disposition           -> Outgoing | None
-    settle    broker/settle.py            confirmed publish, then ack
+    receive   broker/consumer.py          AMQP frames                        -> Delivery
+    decode    core/message/decode.py      bytes, headers                     -> Request | Malformed
+    join      delivery/dispatch.py        its turn: lane, quota              -> Slot, or an Outcome without one
+    attempt   delivery/attempt.py         in the slot: ledger, windows, call -> Outcome, or it waits again
+    decide    core/decision/decide.py     Outcome, policy, now, jitter       -> Disposition
+    wrap      core/outgoing/envelope.py   Disposition                        -> Outgoing | None
+    settle    broker/settle.py            confirmed publish, then acknowledge
 
 If the process dies on any line, the delivery is unacknowledged and the broker delivers it again.
 """
@@ -29,8 +29,8 @@ from worker.errors import BrokerUnavailable, Unroutable
 from worker.ports import Delivery, Events, Settler
 
 
-class Sender(Protocol):
-    """What the pipeline knows of the dispatcher."""
+class Sends(Protocol):
+    """What the pipeline knows of `delivery/sender.py`, which joins and attempts."""
 
     async def send(self, request: Request, is_wanted: Callable[[], bool]) -> Outcome:
         """Wait for a turn, call, and say what happened; no call is made when *is_wanted* is false at its turn."""
@@ -41,7 +41,7 @@ class Pipeline:
 
     def __init__(
         self,
-        sender: Sender,
+        sender: Sends,
         settler: Settler,
         events: Events,
         policy: Policy,
@@ -49,9 +49,14 @@ class Pipeline:
         now: Callable[[], datetime],
         dice: Callable[[], float],
         settled: Callable[[Disposition], None] = lambda _: None,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
-        """*dice* gives numbers in [0, 1); *settled* hears what became of each request when that is certain."""
+        """*dice* gives numbers in [0, 1); *settled* hears what became of each request when that is certain.
+
+        While *may_send* is false, what has no call yet gets none.
+        """
         self._sender = sender
+        self._may_send = may_send
         self._settler = settler
         self._events = events
         self._policy = policy
@@ -84,7 +89,7 @@ class Pipeline:
                 return request, Dead(Reason(row.error_class, row.code, request.reason, row.remedy), History())
             if is_worn(delivery.raw, delivery.deliveries):
                 return request, GiveBack("it was delivered too often to wait")
-            outcome = await self._sender.send(request, lambda: delivery.is_open)
+            outcome = await self._sender.send(request, lambda: delivery.is_open and self._may_send())
             return request, decide(request, outcome, self._policy.retry, self._now(), self._dice())
         except Exception as error:  # noqa: BLE001 - our own bug must cost this request alone, and be told
             return request, self._internal(request, error)

@@ -12,36 +12,6 @@ from worker.core.outcome.outcome import Outcome
 from worker.core.plan import lane_for
 
 
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A request that waits for its slot."""
-
-    request: Request
-    #: When it began to wait (monotonic clock).
-    since: float
-    outcome: "asyncio.Future[Outcome]"
-    #: False when its delivery was lost and comes again: then a call would be one too many.
-    is_wanted: Callable[[], bool] = lambda: True
-    #: Names its caller in the ledger; nobody else has this name.
-    caller: str = ""
-    #: How often it was claimed: each claim has a token of its own, so nothing that is told late of one hits another.
-    claims: int = 0
-    #: Set while it is claimed and counted for the slot that it is about to use.
-    admitted: Admitted | None = None
-
-    def resolve(self, outcome: Outcome) -> None:
-        """Let the request go with *outcome*; its delivery may have been cancelled meanwhile."""
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
-
-    def fail(self, error: Exception) -> bool:
-        """Let the request go with an error of our own; False when it has gone already."""
-        if self.outcome.done():
-            return False
-        self.outcome.set_exception(error)
-        return True
-
-
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A turn to call, due at *due* (monotonic clock)."""
@@ -55,8 +25,32 @@ class Slot:
     probe: bool
 
 
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A request that waits for its slot."""
+
+    request: Request
+    #: When it began to wait (monotonic clock).
+    since: float
+    #: Becomes its slot, or its outcome when it gets none.
+    turn: "asyncio.Future[Slot | Outcome]"
+    #: False when its delivery was lost and comes again: then a call would be one too many.
+    is_wanted: Callable[[], bool] = lambda: True
+    #: Names its caller in the ledger; nobody else has this name.
+    caller: str = ""
+    #: How often it was claimed: each claim has a token of its own, so nothing that is told late of one hits another.
+    claims: int = 0
+    #: Set while it is claimed and counted for the slot that it is about to use.
+    admitted: Admitted | None = None
+
+    def resolve(self, turn: Slot | Outcome) -> None:
+        """End its wait; its delivery may have been cancelled meanwhile."""
+        if not self.turn.done():
+            self.turn.set_result(turn)
+
+
 @dataclass(slots=True)
-class Line:
+class WaitingLine:
     """Those who wait for one operation on one lane, and the slots already booked for them."""
 
     queue: deque[Waiting] = field(default_factory=deque)
@@ -76,11 +70,11 @@ class WaitingRoom:
 
     def __init__(self) -> None:
         """Open with empty lines."""
-        self.lines: Mapping[tuple[Operation, Lane], Line] = {
-            (operation, lane): Line() for operation in Operation for lane in Lane
+        self.lines: Mapping[tuple[Operation, Lane], WaitingLine] = {
+            (operation, lane): WaitingLine() for operation in Operation for lane in Lane
         }
 
-    def line_of(self, request: Request) -> Line:
+    def line_of(self, request: Request) -> WaitingLine:
         """Where *request* waits."""
         return self.lines[Operation.of(request.sms), request.lane]
 
@@ -98,7 +92,7 @@ class WaitingRoom:
         queues = {lane: self.lines[slot.operation, lane].queue for lane in Lane}
         while lane := lane_for(slot.lane, {lane: len(queue) for lane, queue in queues.items()}, floor=slot.floor):
             waiting = queues[lane].popleft()
-            if not waiting.outcome.done():
+            if not waiting.turn.done():
                 return waiting
         return None
 

@@ -30,7 +30,7 @@ from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Route, Topology
 from worker.limiter.forget import forget
-from worker.limiter.read_only import Onlooker
+from worker.limiter.operators import OperatorLimiter
 from worker.sandbox import Sandbox, SandboxSettings
 from worker.sandbox.account import Entry, Summary
 from worker.settings.sections import Settings
@@ -96,9 +96,9 @@ async def play(settings: Settings, script: Script) -> Ended:
         endpoint = await sandbox.start()
         say(f"The sandbox, which plays the provider, listens on {endpoint}; starting {script.workers} workers ...")
         flags = _flags(own, script, endpoint)
-        async with crew(script.workers, flags) as members, Onlooker(own.redis, own.hold) as onlooker:
+        async with crew(script.workers, flags) as members, OperatorLimiter(own.redis, own.hold) as limiter:
             published, left, seconds = await _send(own, script, topology, connection, members)
-            slots, _ = await onlooker.recent_slots(Operation.GLOBE)
+            slots, _ = await limiter.recent_slots(Operation.GLOBE)
         letters = await _letters(own, topology)
         done = await take_outcomes(connection, topology)
         account = sandbox.account

@@ -1,6 +1,6 @@
 """What the outcome of one call means for all others.
 
-    the outcome                                     what it teaches
+    the outcome                                     the feedback
     class account, or limited with scope account    the account is refused: it is held at once
     class content with scope sender                 its sender is refused: held when it repeats
     class limited with scope country                its country is refused until the period ends
@@ -9,7 +9,7 @@
     accepted                                        its sender works
     a code that the catalogue does not list         somebody must look
 
-A probe teaches more: when it shows that its scope works, the hold is lifted; when it shows nothing (unknown, throttled,
+A probe says more: when it shows that its scope works, the hold is lifted; when it shows nothing (unknown, throttled,
 not reached), it is as good as failed, and gives its place to the next.
 """
 
@@ -80,11 +80,11 @@ class Unlisted:
     code: str
 
 
-Lesson: TypeAlias = Refused | Works | Undecided | SlowDown | NumberFull | Unlisted
+Feedback: TypeAlias = Refused | Works | Undecided | SlowDown | NumberFull | Unlisted
 
 
-def lessons(sms: SmsRequest, outcome: Outcome, probes: frozenset[HoldName], now: datetime) -> Iterator[Lesson]:
-    """What the *outcome* of a call for *sms* teaches, which was the probe of *probes*."""
+def feedback_of(sms: SmsRequest, outcome: Outcome, probes: frozenset[HoldName], now: datetime) -> Iterator[Feedback]:
+    """What the *outcome* of a call for *sms*, which was the probe of *probes*, means for all others."""
     refused = _refusal(sms, outcome, probes, now)
     if refused is not None:
         yield refused
@@ -136,7 +136,7 @@ def _works(name: HoldName, outcome: Outcome) -> bool:
     )
 
 
-def _others(sms: SmsRequest, failed: Failed, now: datetime) -> Iterator[Lesson]:
+def _others(sms: SmsRequest, failed: Failed, now: datetime) -> Iterator[Feedback]:
     row = failed.row
     if row.error_class is ErrorClass.THROTTLED:
         yield SlowDown(failed.retry_after.total_seconds() if failed.retry_after else None)

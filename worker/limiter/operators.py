@@ -17,7 +17,7 @@ from worker.limiter.ring import Shared, recent_slots, shared
 from worker.settings.sections import HoldSettings, RedisSettings
 
 
-class Onlooker:
+class OperatorLimiter:
     """A connection for the block; every method raises LimiterUnavailable when Redis cannot be reached or refuses."""
 
     def __init__(self, redis: RedisSettings, hold: HoldSettings) -> None:

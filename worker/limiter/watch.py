@@ -1,0 +1,61 @@
+"""Knows how Redis and the account are: asked once a second, so what readiness and gauges tell is that old."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from worker.core.limits.holds import ACCOUNT, Hold
+from worker.errors import LimiterUnavailable
+from worker.limiter.eviction import eviction_policy
+from worker.limiter.limiter import RedisLimiter
+from worker.ports import Events
+from worker.settings.sections import RedisSettings
+
+_POLL_S: Final = 1.0
+
+
+class LimiterWatch:
+    """Polls the limiter, and says when it becomes unavailable and available again."""
+
+    def __init__(self, limiter: RedisLimiter, settings: RedisSettings, events: Events) -> None:
+        """Nothing is asked yet."""
+        self._limiter = limiter
+        self._settings = settings
+        self._events = events
+        #: None until it was asked for the first time.
+        self._is_available: bool | None = None
+        self.holds: Sequence[Hold] = ()
+
+    @property
+    def is_available(self) -> bool:
+        """Whether Redis answered when it was last asked."""
+        return self._is_available is True
+
+    @property
+    def is_account_held(self) -> bool:
+        """Whether the account was held when Redis was last asked."""
+        return any(hold.name == ACCOUNT for hold in self.holds)
+
+    async def run(self) -> NoReturn:
+        """Poll until cancelled."""
+        while True:
+            try:
+                if not self._is_available:
+                    await self._limiter.start()
+                    await self._warn_of_eviction()
+                await self._limiter.check_writable()
+                self.holds = await self._limiter.holds.list()
+                self._note(is_available=True)
+            except LimiterUnavailable as error:
+                self._note(is_available=False, kind=str(error))
+            await asyncio.sleep(_POLL_S)
+
+    async def _warn_of_eviction(self) -> None:
+        policy = await eviction_policy(self._settings)
+        if policy is not None:
+            self._events.emit("limiter.may_evict", policy=policy)
+
+    def _note(self, *, is_available: bool, **fields: str) -> None:
+        if is_available != self._is_available:
+            self._events.emit("limiter.available" if is_available else "limiter.unavailable", **fields)
+        self._is_available = is_available

@@ -1,0 +1,44 @@
+"""The configuration as it may be shown: no secret, no password in an address."""
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from worker.settings.types import Section, written
+
+#: Stands for a secret.
+MASK: Final = "***"
+#: Greedy to the last @, because a password may hold one that was not escaped.
+_USERINFO: Final = re.compile(r"://([^:@/]*)(:?)(.*)@")
+_QUERY_SECRET: Final = re.compile(r"(?i)([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*")
+
+
+def shown(settings: Section) -> dict[str, Any]:
+    """The effective values of *settings* as they are written, with secrets masked."""
+    return {name: _shown(getattr(settings, name)) for name in type(settings).model_fields}
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case Section():
+            return shown(value)
+        case SecretStr():
+            secret = value.get_secret_value()
+            return without_password(secret) if "://" in secret else MASK
+        case timedelta():
+            return written(value)
+        case tuple():
+            return [_shown(each) for each in value]
+        case dict():
+            return {str(key): _shown(each) for key, each in value.items()}
+        case _:
+            return value.value if isinstance(value, StrEnum) else value
+
+
+def without_password(url: str) -> str:
+    """*url* with everything masked that may be a secret."""
+    masked = _USERINFO.sub(lambda found: f"://{found[1] if found[2] else ''}{found[2]}{MASK}@", url)
+    return _QUERY_SECRET.sub(rf"\1{MASK}", masked)
