@@ -30,7 +30,7 @@ RATE: Final = 60
 #: This share of it is the full rate again.
 _FULL: Final = 0.9
 #: Seconds between two looks of the load at how much waits.
-_LOOK_S: Final = 0.1
+_POLL_S: Final = 0.1
 #: Messages that the load keeps ready; with what is in hand, a second of work.
 _READY: Final = RATE // 2
 #: Seconds within which the worker has noticed anything.
@@ -69,7 +69,7 @@ class Scene:
             missing = _READY - (await self.publishing.waiting())
             if missing > 0:
                 await self.publishing.publish([self.mix.draw() for _ in range(missing)])
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[None]:

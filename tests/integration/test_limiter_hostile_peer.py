@@ -108,7 +108,7 @@ def test_each_kind_of_nonsense_at_each_step_is_a_limiter_that_cannot_be_used(
 def test_the_watch_of_a_worker_survives_every_mishap_and_sees_redis_come_back(
     new_loop: NewLoop, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.app._WATCH_S", 0.01)
+    monkeypatch.setattr("worker.limiter.watch._POLL_S", 0.01)
     plan = strikes(random.Random(4), 0, STEPS, REDIS_GARBAGE)
 
     async def scene() -> None:

@@ -7,19 +7,19 @@ import pytest
 
 from tests.letters import make_letter
 from worker.cli.demo.cast import Publication
-from worker.cli.demo.play import Ended, Script
+from worker.cli.demo.play import Ended, Scenario
 from worker.cli.demo.report import checks, rate_while_waiting, report, worst_second
 from worker.core.limits.quota import Operation
 from worker.core.outcome.outcome import ErrorClass
-from worker.sandbox.account import Entry, Summary
+from worker.sandbox.account import BookEntry, Summary
 
 GLOBE, TEMPLATE = Operation.GLOBE.value, Operation.TEMPLATE.value
 SUMMARY = Summary(0, 0, 0, (), {}, 0, 0, None, None)
 
 
-def call(task_id: str, arrived: float = 0.0, *, accepted: bool = True, action: str = GLOBE) -> Entry:
+def call(task_id: str, arrived: float = 0.0, *, accepted: bool = True, action: str = GLOBE) -> BookEntry:
     number = "85251234567" if action == GLOBE else "8613800000001"
-    return Entry(1, arrived, action, task_id, "OK" if accepted else "X", accepted, number, None)
+    return BookEntry(1, arrived, action, task_id, "OK" if accepted else "X", accepted, number, None)
 
 
 #: An ordinary one; one refused; one sent twice by policy; one whose reply was lost; a template; one malformed.
@@ -38,7 +38,7 @@ LETTERS = {
     ErrorClass.MALFORMED: [make_letter(request_id=None)],
 }
 ENDED = Ended(
-    script=Script(requests=6, workers=2, quota=60, patience=60),
+    scenario=Scenario(requests=6, workers=2, quota=60, patience=60),
     published=[Publication(one, "otp", b"{}") for one in PUBLISHED],
     done=[{"id": one} for one in ("otp.1", "reply-lost-otp.1", "mainland.1")],
     letters=LETTERS,

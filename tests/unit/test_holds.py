@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests.makers import make_request
 from worker.core.limits.holds import (
     ACCOUNT,
-    LONGEST_LOOK,
-    LONGEST_LOOK_WITH_END,
     LONGEST_SPREAD,
+    LONGEST_WAIT,
+    LONGEST_WAIT_WITH_END,
     By,
     Hold,
     HoldName,
@@ -114,7 +114,7 @@ def test_nobody_comes_back_before_the_next_probe_or_long_after_the_end(
 ) -> None:
     after = look_again(Hold(ACME, "X", age, probe if ends is None else None, ends_in_s=ends))
 
-    assert timedelta(0) <= after <= max(LONGEST_LOOK, LONGEST_LOOK_WITH_END)
+    assert timedelta(0) <= after <= max(LONGEST_WAIT, LONGEST_WAIT_WITH_END)
     if ends is None:
         assert after >= timedelta(seconds=probe or 0)
     else:

@@ -42,7 +42,7 @@ _AT_ONCE: Final = 200
 #: A letter that does not come, or come back, for so long is in somebody else's hands. Seconds.
 _PATIENCE_S: Final = 2.0
 #: How often it is asked whether letters are back. Seconds.
-_LOOK_S: Final = 0.01
+_POLL_S: Final = 0.01
 
 #: Which letters are meant.
 Choice = Callable[[Letter], bool]
@@ -188,7 +188,7 @@ class DeadLetters:
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 while (now := await self._depth(channel, error_class)).messages < depth or now.consumers:  # noqa: ASYNC110 - no event
-                    await asyncio.sleep(_LOOK_S)
+                    await asyncio.sleep(_POLL_S)
         with translated("closing"):
             await channel.close()
 

@@ -47,7 +47,7 @@ from worker.settings.sections import BrokerSettings
 
 _ROLE: Final[Role] = "publish"
 #: How often the connection is asked whether an alarm blocks it: the library tells of it in its log only. Seconds.
-_LOOK_S: Final = 0.25
+_POLL_S: Final = 0.25
 #: A channel of one message is closed within this time, or left alone. Seconds.
 _CLOSE_S: Final = 3.0
 #: Why the broker closes a channel or a connection for what is in a message; never for its rights, a missing exchange,
@@ -213,7 +213,7 @@ class Publisher:
         """Note when the connection is blocked, so that nothing more is written into it."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
             try:
                 async with asyncio.timeout(0):
                     await transport.ready()

@@ -35,9 +35,9 @@ _SWEEP_S: Final = 1.0
 #: And with a patience that is very short.
 _SHORTEST_SWEEP_S: Final = 0.1
 #: A held pump asks again at least this often: somebody else may have lifted the hold.
-_HELD_LOOK_S: Final = 2.0
-#: How often a pump looks whether outcomes can be told again.
-_DEAF_LOOK_S: Final = 0.1
+_HELD_POLL_S: Final = 2.0
+#: How often a pump polls whether outcomes can be published again.
+_UNSETTLED_POLL_S: Final = 0.1
 _LEAVING: Final = Unserved("the worker is draining")
 
 
@@ -157,7 +157,7 @@ class Dispatch:
                 await line.wake.wait()
                 continue
             if not self._can_settle():
-                await asyncio.sleep(_DEAF_LOOK_S)
+                await asyncio.sleep(_UNSETTLED_POLL_S)
                 continue
             grant = await self._grant(operation, lane, lease(rate, min(line.unbooked, self._free)))
             match grant:
@@ -166,7 +166,7 @@ class Dispatch:
                 case Turn(after_s):
                     await asyncio.sleep(after_s)
                 case Held(after_s, _):
-                    await asyncio.sleep(min(after_s, _HELD_LOOK_S))
+                    await asyncio.sleep(min(after_s, _HELD_POLL_S))
 
     async def _grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         """Ask for *want* slots, which are reserved meanwhile: other pumps ask at the same time."""

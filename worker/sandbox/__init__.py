@@ -44,7 +44,7 @@ quota it answers QPS_LIMIT_CONTROL (or Throttling.User, by setting) and does not
 the wrong side of the border is NOT_SUPPORTED_COUNTRY; a batch of which every number failed is OK with SuccessCount 0.
 """
 
-from worker.sandbox.account import Account, Duplicate, Entry, Summary
+from worker.sandbox.account import Account, BookEntry, Duplicate, Summary
 from worker.sandbox.magic import Behaviour, behaviour_of
 from worker.sandbox.server import Sandbox, serve
 from worker.sandbox.settings import SandboxSettings, Second
@@ -52,8 +52,8 @@ from worker.sandbox.settings import SandboxSettings, Second
 __all__ = [
     "Account",
     "Behaviour",
+    "BookEntry",
     "Duplicate",
-    "Entry",
     "Sandbox",
     "SandboxSettings",
     "Second",

@@ -27,7 +27,7 @@ class Verdict(NamedTuple):
     accepted: bool
 
 
-class Entry(NamedTuple):
+class BookEntry(NamedTuple):
     """One row."""
 
     #: 1-based; the recipients of a batch have the same.
@@ -91,7 +91,7 @@ class PeakSecond:
 
 
 class Account:
-    """Every call in order; iterating gives an `Entry` per recipient."""
+    """Every call in order; iterating gives a `BookEntry` per recipient."""
 
     def __init__(self, first_message_id: int = 10**17) -> None:
         self._first_message_id = first_message_id
@@ -143,7 +143,7 @@ class Account:
             self._acceptances.count(arrived)
         return ids
 
-    def find(self, message_id: str) -> Entry | None:
+    def find(self, message_id: str) -> BookEntry | None:
         """The accepted message with *message_id*."""
         row = int(message_id) - self._first_message_id if message_id.isdecimal() else -1
         if not 0 <= row < len(self._keys) or not self._accepted[row]:
@@ -168,10 +168,10 @@ class Account:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[BookEntry]:
         return self.entries(0, len(self))
 
-    def entries(self, start: int, stop: int) -> Iterator[Entry]:
+    def entries(self, start: int, stop: int) -> Iterator[BookEntry]:
         """The rows from *start* to before *stop*."""
         names = list(self._names)
         return (self._entry(row, names) for row in range(start, min(stop, len(self))))
@@ -186,10 +186,10 @@ class Account:
     def _index(self, name: str) -> int:
         return self._names.setdefault(name, len(self._names))
 
-    def _entry(self, row: int, names: Sequence[str]) -> Entry:
+    def _entry(self, row: int, names: Sequence[str]) -> BookEntry:
         number, _, task_id = self._keys[row].partition(" ")
         accepted = bool(self._accepted[row])
-        return Entry(
+        return BookEntry(
             call=self._calls[row],
             arrived=self._arrived[row],
             action=names[self._actions[row]],

@@ -26,7 +26,7 @@ from worker.sandbox.signature import Verifier
 _METHODS: Final = frozenset({"GET", "POST"})
 
 
-class Call(NamedTuple):
+class Judgement(NamedTuple):
     """What the steps of one judgement share."""
 
     arrival: Arrival
@@ -80,14 +80,14 @@ class Api:
     def answer(self, arrival: Arrival) -> Answer:
         """Judge *arrival* and enter it into the books."""
         action = arrival.action if arrival.action in REQUIRED else NO_CODE
-        call = Call(arrival, self._clock(), action, self._request_id())
+        call = Judgement(arrival, self._clock(), action, self._request_id())
         judged = self._judge(call)
         latency = self.settings.latency_s
         if self.settings.jitter_s:
             latency += self.settings.jitter_s * self._dice.random()
         return replace(judged, pause_s=judged.pause_s + latency) if latency else judged
 
-    def _judge(self, call: Call) -> Answer:
+    def _judge(self, call: Judgement) -> Answer:
         if code := self._gateway_code(call) or self._throttle_code(call):
             return self._refuse(call, code)
         if call.action == QUERY:
@@ -97,7 +97,7 @@ class Api:
             return self._refuse(call, code)
         return self._batch(call) if call.action == BATCH else self._single(call)
 
-    def _gateway_code(self, call: Call) -> str | None:
+    def _gateway_code(self, call: Judgement) -> str | None:
         arrival = call.arrival
         if arrival.method not in _METHODS:
             return "UnsupportedHTTPMethod"
@@ -109,24 +109,24 @@ class Api:
             return "NoSuchVersion" if arrival.version else "MissingVersion"
         return checks.missing(call.action, arrival.parameters)
 
-    def _throttle_code(self, call: Call) -> str | None:
+    def _throttle_code(self, call: Judgement) -> str | None:
         quota = self._per_second.get(call.action)
         return self.settings.throttle_code if quota and not quota.passes(call.now) else None
 
-    def _refuse(self, call: Call, code: str) -> Answer:
+    def _refuse(self, call: Judgement, code: str) -> Answer:
         number = call.arrival.parameters.get("To", "")
         shown = number if checks.is_number(number) else ""
         self.account.record(call.now, call.action, call.task_id, (Verdict(shown, code, accepted=False),))
         return call.refusal(code)
 
-    def _query(self, call: Call) -> Answer:
+    def _query(self, call: Judgement) -> Answer:
         entry = self.account.find(call.arrival.parameters["MessageId"])
         code = "OK" if entry else "DATA_NOT_EXIST"
         number = entry.number if entry else ""
         self.account.record(call.now, call.action, "", (Verdict(number, code, accepted=False),))
         return Answer(orjson.dumps(report(entry, call.request_id))) if entry else call.refusal(code)
 
-    def _single(self, call: Call) -> Answer:
+    def _single(self, call: Judgement) -> Answer:
         parameters = call.arrival.parameters
         number = parameters["To"]
         text = None if call.action == TEMPLATE else parameters["Message"]
@@ -139,7 +139,7 @@ class Api:
         reply = answer.accepted(call.request_id, ids[0], number, parameters.get("From"), text) if ids else {}
         return _answer(call, behaviour, reply)
 
-    def _batch(self, call: Call) -> Answer:
+    def _batch(self, call: Judgement) -> Answer:
         pairs = checks.batch(call.arrival.parameters)
         if isinstance(pairs, str):
             return self._refuse(call, pairs)
@@ -152,7 +152,7 @@ class Api:
         reply = answer.batch_accepted(call.request_id, call.arrival.parameters.get("From"), ids, failed)
         return _answer(call, whole, reply)
 
-    def _verdict(self, call: Call, number: str, behaviour: Behaviour, whole: Behaviour) -> Verdict:
+    def _verdict(self, call: Judgement, number: str, behaviour: Behaviour, whole: Behaviour) -> Verdict:
         shown = number if checks.is_number(number) else ""
         if not whole.accepted:
             return Verdict(shown, whole.code or NO_CODE, accepted=False)
@@ -162,7 +162,7 @@ class Api:
             return Verdict(shown, "FREQUENCY_LIMIT_DAY", accepted=False)
         return Verdict(shown, whole.code or NO_CODE, accepted=True)
 
-    def _behaviour(self, call: Call, number: str, text: str) -> Behaviour:
+    def _behaviour(self, call: Judgement, number: str, text: str) -> Behaviour:
         """What becomes of one recipient, as far as its number and text tell."""
         if code := checks.recipient_refused(call.action, number) or checks.text_refused(text):
             return Behaviour(code, accepted=False)
@@ -183,7 +183,7 @@ class Api:
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def _answer(call: Call, behaviour: Behaviour, reply: dict[str, Any]) -> Answer:
+def _answer(call: Judgement, behaviour: Behaviour, reply: dict[str, Any]) -> Answer:
     """*reply*, unless *behaviour* answers otherwise."""
     if behaviour.wire is Wire.HTML:
         return answer.page(behaviour.status)

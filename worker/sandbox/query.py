@@ -5,11 +5,11 @@ from email.utils import format_datetime
 from typing import Any
 
 from worker.core.limits.calendar import SINGAPORE
-from worker.sandbox.account import Entry
+from worker.sandbox.account import BookEntry
 from worker.sandbox.answer import number_detail
 
 
-def report(entry: Entry, request_id: str) -> dict[str, Any]:
+def report(entry: BookEntry, request_id: str) -> dict[str, Any]:
     """What is known of an accepted message; its text is empty, because the sandbox keeps none."""
     sent = datetime.fromtimestamp(entry.arrived, SINGAPORE).replace(microsecond=0)
     return {

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 
-class Kind(Enum):
+class OptionKind(Enum):
     """What the value of an option may be: a pattern, and how it is said."""
 
     PATH = (r"[^\x00-\x1f]+", "a path")
@@ -29,7 +29,7 @@ class Form:
 
     schemes: tuple[str, ...]
     example: str
-    options: Mapping[str, Kind] = field(default_factory=dict)
+    options: Mapping[str, OptionKind] = field(default_factory=dict)
     #: Of the path, without its first slash.
     path: str = ""
     #: Options that there are, elsewhere; or not at all: why.
@@ -64,11 +64,11 @@ BROKER: Final = Form(
     ("amqp", "amqps"),
     "amqp://user:password@host:5672/vhost",
     {
-        "cafile": Kind.PATH,
-        "capath": Kind.PATH,
-        "certfile": Kind.PATH,
-        "keyfile": Kind.PATH,
-        "no_verify_ssl": Kind.BIT,
+        "cafile": OptionKind.PATH,
+        "capath": OptionKind.PATH,
+        "certfile": OptionKind.PATH,
+        "keyfile": OptionKind.PATH,
+        "no_verify_ssl": OptionKind.BIT,
     },
     path=r"[^?#@\s]*",
     instead={
@@ -82,13 +82,13 @@ REDIS: Final = Form(
     ("redis", "rediss", "unix"),
     "redis://user:password@host:6379/0",
     {
-        "db": Kind.NUMBER,
-        "ssl_ca_certs": Kind.PATH,
-        "ssl_ca_path": Kind.PATH,
-        "ssl_certfile": Kind.PATH,
-        "ssl_keyfile": Kind.PATH,
-        "ssl_cert_reqs": Kind.CHECK,
-        "ssl_check_hostname": Kind.SWITCH,
+        "db": OptionKind.NUMBER,
+        "ssl_ca_certs": OptionKind.PATH,
+        "ssl_ca_path": OptionKind.PATH,
+        "ssl_certfile": OptionKind.PATH,
+        "ssl_keyfile": OptionKind.PATH,
+        "ssl_cert_reqs": OptionKind.CHECK,
+        "ssl_check_hostname": OptionKind.SWITCH,
     },
     path=r"[0-9]{0,9}",
     instead={

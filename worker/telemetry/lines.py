@@ -21,7 +21,7 @@ _GATHER_S: Final = 0.01
 #: After a failed write nothing is tried for so long. Seconds.
 _PAUSE_S: Final = 1.0
 #: How long a full descriptor that does not block is waited for before it is tried again. Milliseconds.
-_LOOK_MS: Final = 100
+_POLL_MS: Final = 100
 
 
 class Lines:
@@ -118,7 +118,7 @@ class Lines:
             except BlockingIOError:  # somebody who shares the descriptor made it so
                 poll = select.poll()
                 poll.register(self._target, select.POLLOUT)
-                poll.poll(_LOOK_MS)
+                poll.poll(_POLL_MS)
             except OSError:
                 break
         return written

@@ -13,7 +13,7 @@ OTHER: Final = "other"
 NONE: Final = "none"
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """What is measured: how often, or how much each time."""
 
     COUNTER = "counter"
@@ -25,7 +25,7 @@ class Metric:
     """One row of the table in ``metrics.py``."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     labels: tuple[str, ...]
     sentence: str
     #: Upper bounds of a histogram, in its unit.
@@ -58,7 +58,7 @@ class Instruments:
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
         for metric in table:
-            if metric.kind is Kind.COUNTER:
+            if metric.kind is MetricKind.COUNTER:
                 self._counters[metric.name] = Counter(metric.name, metric.sentence, metric.labels, registry=registry)
             else:
                 self._histograms[metric.name] = Histogram(

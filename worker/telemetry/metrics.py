@@ -20,9 +20,9 @@ from worker.core.outcome.catalog import Catalog
 from worker.core.outcome.outcome import ErrorClass, Table
 from worker.telemetry.event import Level
 from worker.telemetry.gauges import Gauges, Snapshot
-from worker.telemetry.metric import NONE, Instruments, Kind, Label, Metric, closed
+from worker.telemetry.metric import NONE, Instruments, Label, Metric, MetricKind, closed
 
-_COUNTER, _HISTOGRAM = Kind
+_COUNTER, _HISTOGRAM = MetricKind
 _LANE_OUTCOME: Final = ("lane", "disposition", "error_class")
 _CALL: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 _WAIT: Final = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 600)

@@ -21,7 +21,7 @@ _TEXTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Role:
     """*count* requests of one kind."""
 
     #: Begins their ids, so that the report can be read.
@@ -51,26 +51,26 @@ class Publication:
 
 
 _SPECIAL: Final = (
-    Part("first-call-fails", Lane.NOTIFY, 6, "991046"),
-    Part("first-call-billing", Lane.MARKETING, 6, "991049"),
-    Part("first-call-throttled", Lane.MARKETING, 1, "993010"),
-    Part("always-unavailable", Lane.NOTIFY, 4, "992006", deadline_s=12),
-    Part("no-such-number", Lane.NOTIFY, 8, "990033"),
-    Part("no-such-country", Lane.MARKETING, 5, "990065"),
-    Part("illegal-content", Lane.MARKETING, 7, "990062"),
-    Part("blocked-sender", Lane.MARKETING, 4, "990067"),
-    Part("invalid-parameters", Lane.NOTIFY, 4, "990036"),
-    Part("day-limit-reached", Lane.NOTIFY, 4, "990083", deadline_s=600),
-    Part("reply-lost-otp", Lane.OTP, 4, "993002"),
-    Part("reply-lost", Lane.NOTIFY, 5, "992002"),
-    Part("reply-garbled", Lane.MARKETING, 3, "992004"),
-    Part("code-from-the-future", Lane.NOTIFY, 2, "992011"),
-    Part("too-late", Lane.OTP, 4, deadline_s=-1),
-    Part("scheduled", Lane.NOTIFY, 5, not_before_s=6),
-    Part("same-number-twice", Lane.OTP, 2, one_number=True),
-    Part("mainland", Lane.NOTIFY, 20, mainland=True),
+    Role("first-call-fails", Lane.NOTIFY, 6, "991046"),
+    Role("first-call-billing", Lane.MARKETING, 6, "991049"),
+    Role("first-call-throttled", Lane.MARKETING, 1, "993010"),
+    Role("always-unavailable", Lane.NOTIFY, 4, "992006", deadline_s=12),
+    Role("no-such-number", Lane.NOTIFY, 8, "990033"),
+    Role("no-such-country", Lane.MARKETING, 5, "990065"),
+    Role("illegal-content", Lane.MARKETING, 7, "990062"),
+    Role("blocked-sender", Lane.MARKETING, 4, "990067"),
+    Role("invalid-parameters", Lane.NOTIFY, 4, "990036"),
+    Role("day-limit-reached", Lane.NOTIFY, 4, "990083", deadline_s=600),
+    Role("reply-lost-otp", Lane.OTP, 4, "993002"),
+    Role("reply-lost", Lane.NOTIFY, 5, "992002"),
+    Role("reply-garbled", Lane.MARKETING, 3, "992004"),
+    Role("code-from-the-future", Lane.NOTIFY, 2, "992011"),
+    Role("too-late", Lane.OTP, 4, deadline_s=-1),
+    Role("scheduled", Lane.NOTIFY, 5, not_before_s=6),
+    Role("same-number-twice", Lane.OTP, 2, one_number=True),
+    Role("mainland", Lane.NOTIFY, 20, mainland=True),
 )
-#: Names of the parts to which nothing special happens.
+#: Names of the roles to which nothing special happens.
 ORDINARY: Final = frozenset(lane.value for lane in Lane)
 _BROKEN: Final = (
     (Lane.OTP.value, b"this is not JSON"),
@@ -82,39 +82,39 @@ _BROKEN: Final = (
 )
 
 
-def parts(total: int) -> tuple[Part, ...]:
-    """The parts of a demo of about *total* requests: the special ones, and ordinary ones for the rest."""
-    rest = max(total - sum(part.count for part in _SPECIAL) - len(_BROKEN), 10)
+def roles(total: int) -> tuple[Role, ...]:
+    """The roles of a demo of about *total* requests: the special ones, and ordinary ones for the rest."""
+    rest = max(total - sum(role.count for role in _SPECIAL) - len(_BROKEN), 10)
     otp, notify = rest * 2 // 10, rest * 3 // 10
     counts = {Lane.OTP: otp, Lane.NOTIFY: notify, Lane.MARKETING: rest - otp - notify}
-    return (*(Part(lane.value, lane, count) for lane, count in counts.items()), *_SPECIAL)
+    return (*(Role(lane.value, lane, count) for lane, count in counts.items()), *_SPECIAL)
 
 
 def publications(total: int, now: datetime, dice: random.Random) -> list[Publication]:
     """Everything that the demo publishes, shuffled by *dice*."""
-    everything = [*_requests(parts(total), now), *(Publication(None, key, body) for key, body in _BROKEN)]
+    everything = [*_requests(roles(total), now), *(Publication(None, key, body) for key, body in _BROKEN)]
     dice.shuffle(everything)
     return everything
 
 
-def _requests(cast: tuple[Part, ...], now: datetime) -> Iterator[Publication]:
+def _requests(cast: tuple[Role, ...], now: datetime) -> Iterator[Publication]:
     serial = 0
-    for part in cast:
-        for index in range(part.count):
+    for role in cast:
+        for index in range(role.count):
             serial += 1
-            body = _body(part, index, 0 if part.one_number else serial, now)
-            yield Publication(body["id"], part.lane.value, orjson.dumps(body))
+            body = _body(role, index, 0 if role.one_number else serial, now)
+            yield Publication(body["id"], role.lane.value, orjson.dumps(body))
 
 
-def _body(part: Part, index: int, serial: int, now: datetime) -> dict[str, Any]:
-    body: dict[str, Any] = {"id": f"{part.name}.{index:04d}", "type": part.lane.sms_type}
-    if part.mainland:
+def _body(role: Role, index: int, serial: int, now: datetime) -> dict[str, Any]:
+    body: dict[str, Any] = {"id": f"{role.name}.{index:04d}", "type": role.lane.sms_type}
+    if role.mainland:
         body |= {"to": f"86138{serial:08d}", "template": {"code": "SMS_1", "params": {"name": "Li"}}, "from": "Example"}
     else:
-        ending = part.magic or f"{100_000 + serial % 100_000}"
-        body |= {"to": f"85298{serial % 10_000:04d}{ending}", "text": _TEXTS[part.lane]}
-    if part.deadline_s is not None:
-        body["deadline"] = now + timedelta(seconds=part.deadline_s)
-    if part.not_before_s is not None:
-        body["not_before"] = now + timedelta(seconds=part.not_before_s)
+        ending = role.magic or f"{100_000 + serial % 100_000}"
+        body |= {"to": f"85298{serial % 10_000:04d}{ending}", "text": _TEXTS[role.lane]}
+    if role.deadline_s is not None:
+        body["deadline"] = now + timedelta(seconds=role.deadline_s)
+    if role.not_before_s is not None:
+        body["not_before"] = now + timedelta(seconds=role.not_before_s)
     return body

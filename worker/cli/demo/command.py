@@ -6,7 +6,7 @@ import typer
 
 from worker.cli import exit_codes
 from worker.cli.context import Context
-from worker.cli.demo.play import Script, play
+from worker.cli.demo.play import Scenario, play
 from worker.cli.demo.report import report
 from worker.cli.interrupt import complete
 
@@ -29,6 +29,6 @@ def demo(
 
         sms-worker demo --requests 3000 --workers 3 --quota 200
     """
-    script = Script(requests, workers, quota, patience)
-    if not report(complete(play(Context.of(context).settings(), script))):
+    scenario = Scenario(requests, workers, quota, patience)
+    if not report(complete(play(Context.of(context).settings(), scenario))):
         raise typer.Exit(exit_codes.FAILED)

@@ -32,12 +32,12 @@ from worker.core.topology import Route, Topology
 from worker.limiter.forget import forget
 from worker.limiter.operators import OperatorLimiter
 from worker.sandbox import Sandbox, SandboxSettings
-from worker.sandbox.account import Entry, Summary
+from worker.sandbox.account import BookEntry, Summary
 from worker.settings.sections import Settings
 
 #: Seconds that the sandbox takes for an answer, as the provider would.
 _LATENCY_S: Final = 0.05
-_LOOK_S: Final = 0.5
+_POLL_S: Final = 0.5
 #: The sandbox's own quota, as a multiple of the workers'.
 _HEADROOM: Final = 1.1
 #: Publishes that wait for their confirm at once.
@@ -49,7 +49,7 @@ _WINDOWS: Final = """[
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class Scenario:
     """What to play."""
 
     requests: int
@@ -64,7 +64,7 @@ class Script:
 class Ended:
     """What there is to tell."""
 
-    script: Script
+    scenario: Scenario
     published: Sequence[Publication]
     #: Outcome events, as read from the done queue.
     done: Sequence[Mapping[str, object]]
@@ -72,14 +72,14 @@ class Ended:
     #: Messages left in lanes and retry-delay queues; none when the demo ended as it should.
     left: Mapping[str, int]
     summary: Summary
-    calls: Sequence[Entry]
+    calls: Sequence[BookEntry]
     #: Instants of all granted slots of SendMessageToGlobe, in microseconds.
     slots: Sequence[int]
     seconds: float
 
 
-async def play(settings: Settings, script: Script) -> Ended:
-    """Play *script* on the RabbitMQ and Redis of *settings*.
+async def play(settings: Settings, scenario: Scenario) -> Ended:
+    """Play *scenario* on the RabbitMQ and Redis of *settings*.
 
     Raises:
         BrokerUnavailable: RabbitMQ cannot be reached.
@@ -87,22 +87,22 @@ async def play(settings: Settings, script: Script) -> Ended:
         WorkerError: a worker failed.
     """
     # The provider's limit is a little above ours: on a busy machine a call may arrive late and meet the next second's.
-    limits = dict.fromkeys((operation.value for operation in Operation), ceil(script.quota * _HEADROOM))
+    limits = dict.fromkeys((operation.value for operation in Operation), ceil(scenario.quota * _HEADROOM))
     async with (
         Sandbox(SandboxSettings(qps=limits, latency_s=_LATENCY_S)) as sandbox,
         connected(settings.broker, "operate") as connection,
         _namespace(settings, connection) as (own, topology),
     ):
         endpoint = await sandbox.start()
-        say(f"The sandbox, which plays the provider, listens on {endpoint}; starting {script.workers} workers ...")
-        flags = _flags(own, script, endpoint)
-        async with crew(script.workers, flags) as members, OperatorLimiter(own.redis, own.hold) as limiter:
-            published, left, seconds = await _send(own, script, topology, connection, members)
+        say(f"The sandbox, which plays the provider, listens on {endpoint}; starting {scenario.workers} workers ...")
+        flags = _flags(own, scenario, endpoint)
+        async with crew(scenario.workers, flags) as members, OperatorLimiter(own.redis, own.hold) as limiter:
+            published, left, seconds = await _send(own, scenario, topology, connection, members)
             slots, _ = await limiter.recent_slots(Operation.GLOBE)
         letters = await _letters(own, topology)
         done = await take_outcomes(connection, topology)
         account = sandbox.account
-        return Ended(script, published, done, letters, left, account.summary(), list(account), slots, seconds)
+        return Ended(scenario, published, done, letters, left, account.summary(), list(account), slots, seconds)
 
 
 @asynccontextmanager
@@ -130,10 +130,10 @@ async def _namespace(settings: Settings, connection: Connection) -> AsyncIterato
 
 
 async def _send(
-    settings: Settings, script: Script, topology: Topology, connection: Connection, members: Sequence[Member]
+    settings: Settings, scenario: Scenario, topology: Topology, connection: Connection, members: Sequence[Member]
 ) -> tuple[Sequence[Publication], Mapping[str, int], float]:
     """Publish everything and wait for the last end: what was published, what is left, how long it took."""
-    everything = publications(script.requests, datetime.now(UTC), random.Random(4711))  # noqa: S311 - a shuffle
+    everything = publications(scenario.requests, datetime.now(UTC), random.Random(4711))  # noqa: S311 - a shuffle
     pids = ", ".join(str(member.process.pid) for member in members)
     say(f"Workers take messages (process ids {pids}); publishing {len(everything)} requests ...")
     began = time.monotonic()
@@ -143,11 +143,11 @@ async def _send(
             member.check()
 
     await _publish(settings, topology, everything)
-    left = await _last(connection, topology, len(everything), script.patience, check)
+    left = await _last(connection, topology, len(everything), scenario.patience, check)
     return everything, left, time.monotonic() - began
 
 
-def _flags(settings: Settings, script: Script, endpoint: str) -> dict[str, str]:
+def _flags(settings: Settings, scenario: Scenario, endpoint: str) -> dict[str, str]:
     """The settings of the demo's workers."""
     return {
         "broker.url": settings.broker.url.get_secret_value(),
@@ -158,8 +158,8 @@ def _flags(settings: Settings, script: Script, endpoint: str) -> dict[str, str]:
         "provider.access_key_id": "sandbox",
         "provider.access_key_secret": "sandbox-secret",
         "provider.read_timeout": "2s",
-        "quota.send_message_to_globe": str(script.quota),
-        "quota.send_message_with_template": str(script.quota),
+        "quota.send_message_to_globe": str(scenario.quota),
+        "quota.send_message_with_template": str(scenario.quota),
         "limits.recipient": _WINDOWS,
         "retry.first": "2s",
         "retry.ceiling": "8s",
@@ -198,7 +198,7 @@ async def _last(
             line.update(f"{ended} of {total} requests have ended")
             if ended >= total or time.monotonic() > progressed + patience_s:
                 return {name: depth.messages for name, depth in (await depths(channel, ways)).items() if depth.messages}
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
 
 
 async def _letters(settings: Settings, topology: Topology) -> Mapping[ErrorClass, Sequence[Letter]]:

@@ -68,7 +68,7 @@ def _rate(ended: Ended) -> None:
     slots = [slot / 1_000_000 for slot in ended.slots]
     throttled = ended.summary.by_code.get("QPS_LIMIT_CONTROL", 0)
     measures = {
-        "quota of SendMessageToGlobe": f"{ended.script.quota} calls per second for {ended.script.workers} workers",
+        "quota of SendMessageToGlobe": f"{ended.scenario.quota} calls per second for {ended.scenario.workers} workers",
         "rate reached while requests waited": f"{rate_while_waiting(ended):.1f} calls per second",
         "most grants in any second": f"{worst_second(slots)}",
         "most arrivals in any second, as the sandbox saw them": f"{worst_second(calls)}",

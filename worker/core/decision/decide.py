@@ -48,7 +48,7 @@ _AT_ONCE: Final = timedelta(0)
 #: What is put off waits at least this long: with less a request would circle without a pause.
 _SHORTEST_WAIT: Final = timedelta(seconds=1)
 #: How soon a request is looked at again that somebody else calls for: most calls take less, an OTP cannot wait longer.
-_UNDERWAY_LOOK: Final = timedelta(seconds=2)
+_UNDERWAY_POLL: Final = timedelta(seconds=2)
 #: The remedy of a request for which there is no time left to try again; its code's own may say that it is retried.
 _TOO_LATE: Final = "Publish it again with a later deadline, if it is still of use."
 _DOUBTED: Final = (
@@ -79,7 +79,7 @@ def decide(request: Request, outcome: Outcome, policy: RetryPolicy, now: datetim
             return GiveBack(outcome.reason)
         case Underway(left):  # whatever the deadline: only when the call is over can be told what became of it
             reason = _local("local.underway", "a call for it is under way elsewhere", _UNTOUCHED)
-            return Retry(max(_AT_ONCE, min(left, _UNDERWAY_LOOK)), reason, request.history)
+            return Retry(max(_AT_ONCE, min(left, _UNDERWAY_POLL)), reason, request.history)
         case Closed() | Early() | OnHold():
             return _put_off(request, outcome, now, jitter)
         case _:

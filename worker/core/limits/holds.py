@@ -23,11 +23,11 @@ SCOPES: Final = (Scope.ACCOUNT, Scope.SENDER, Scope.COUNTRY)
 #: The code of a hold that the operator set.
 OPERATORS_CODE: Final = "operator"
 #: A delayed request comes back at least this often while the end is not known: the hold may be lifted at any time.
-LONGEST_LOOK: Final = timedelta(minutes=10)
+LONGEST_WAIT: Final = timedelta(minutes=10)
 #: The same while the end is known: coming back before it serves only those whose hold is released early.
-LONGEST_LOOK_WITH_END: Final = timedelta(hours=1)
+LONGEST_WAIT_WITH_END: Final = timedelta(hours=1)
 #: A hold that has just begun is not asked for sooner than this.
-FIRST_LOOK: Final = timedelta(seconds=5)
+FIRST_WAIT: Final = timedelta(seconds=5)
 #: A request may come back this much later than it must, so that not all of them come in one second.
 LONGEST_SPREAD: Final = timedelta(minutes=10)
 
@@ -139,15 +139,15 @@ def look_again(hold: Hold) -> timedelta:
     It grows with the age of the hold: whatever ends it, a request waits at most about as long again as it has waited.
     It is never before the next probe, which one request alone may make.
     """
-    age = max(timedelta(seconds=hold.age_s), FIRST_LOOK)
+    age = max(timedelta(seconds=hold.age_s), FIRST_WAIT)
     if hold.ends_in_s is not None:
-        return min(age, LONGEST_LOOK_WITH_END, timedelta(seconds=hold.ends_in_s))
-    return max(min(age, LONGEST_LOOK), timedelta(seconds=hold.probe_in_s or 0))
+        return min(age, LONGEST_WAIT_WITH_END, timedelta(seconds=hold.ends_in_s))
+    return max(min(age, LONGEST_WAIT), timedelta(seconds=hold.probe_in_s or 0))
 
 
 def spread(after: timedelta, jitter: float) -> timedelta:
     """*after*, and up to as long again: many wait for the same hold; *jitter* is in [0, 1)."""
-    return after + min(max(after, FIRST_LOOK), LONGEST_SPREAD) * jitter
+    return after + min(max(after, FIRST_WAIT), LONGEST_SPREAD) * jitter
 
 
 def _sender(subject: str | None) -> str:
