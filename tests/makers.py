@@ -6,8 +6,7 @@ from typing import Any
 
 import orjson
 
-from worker.core.decision.backoff import Backoff
-from worker.core.decision.policy import RetryPolicy
+from worker.core.decision.policy import Backoff, RetryPolicy
 from worker.core.message.decode import RawMessage, Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane

@@ -6,6 +6,7 @@ then everything closes. What is unsettled by then is delivered again.
 """
 
 import asyncio
+import gc
 import os
 import random
 from collections.abc import Callable
@@ -37,6 +38,8 @@ from worker.telemetry.health import Health
 from worker.telemetry.libraries import libraries_heard
 from worker.telemetry.open import Observed, open_telemetry
 
+#: New objects before a collection, and collections before one of the next generation.
+_GC_THRESHOLDS: Final = (20_000, 20, 20)
 #: How often the start polls for a connection. Seconds.
 _POLL_S: Final = 0.05
 #: How often a drain tries to write what Redis does not know yet. Seconds.
@@ -184,6 +187,7 @@ class App:
         parts.start(self.intake_control.run(self.intake), "intake control")
         parts.start(self.intake.run(), "broker consume")
         await _until(lambda: self.intake.is_consuming)
+        _settle_garbage()
         lanes = ",".join(lane.value for lane in Lane if lane in self.settings.worker.lanes)
         self._events.emit("worker.started", version=__version__, lanes=lanes, pid=os.getpid())
 
@@ -220,6 +224,16 @@ class App:
                 await self.limiter.check_writable()
             except LimiterUnavailable:
                 await asyncio.sleep(_DEBT_PAUSE_S)
+
+
+def _settle_garbage() -> None:
+    """Leave what the start made out of every later collection, and collect less often: that was a tenth of the CPU.
+
+    What a message makes is freed when its last reference goes; the collector finds what few errors leave behind.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -3,7 +3,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.core.decision.backoff import Backoff
+from worker.core.decision.policy import Backoff
 
 SECONDS = st.floats(0.001, 86_400).map(lambda seconds: timedelta(seconds=seconds))
 JITTERS = st.floats(0, 1, exclude_max=True)

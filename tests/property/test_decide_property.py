@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.makers import NOW, make_raw, make_request
-from worker.core.decision.backoff import Backoff
 from worker.core.decision.decide import decide
-from worker.core.decision.policy import RetryPolicy
+from worker.core.decision.policy import Backoff, RetryPolicy
 from worker.core.message.decode import Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane

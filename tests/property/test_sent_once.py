@@ -22,9 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.makers import NOW, make_request
 from tests.models import ledger
 from tests.models.ledger import Claimed
-from worker.core.decision.backoff import Backoff
 from worker.core.decision.decide import decide, too_soon_or_late
-from worker.core.decision.policy import RetryPolicy
+from worker.core.decision.policy import Backoff, RetryPolicy
 from worker.core.limits.ledger import Token, outcome_of
 from worker.core.message.decode import Request
 from worker.core.message.history import Entry, History

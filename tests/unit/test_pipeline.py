@@ -10,8 +10,7 @@ import orjson
 import pytest
 
 from tests.fakes import NOW, FakeDelivery, FakeSettler, RecordingEvents
-from worker.core.decision.backoff import Backoff
-from worker.core.decision.policy import Policy, RetryPolicy
+from worker.core.decision.policy import Backoff, Policy, RetryPolicy
 from worker.core.message.decode import RawMessage, Request
 from worker.core.message.lane import Lane
 from worker.core.message.request import MESSAGE_TYPE

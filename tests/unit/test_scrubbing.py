@@ -17,10 +17,9 @@ from sentry_sdk.transport import Transport
 from worker.core.outcome.catalog import catalog
 from worker.errors import LimiterUnavailable
 from worker.settings.sections import LogSettings, SentrySettings
-from worker.telemetry.allowance import Allowance
 from worker.telemetry.open import Observed, open_telemetry
 from worker.telemetry.scrubbing import scrub, scrub_text
-from worker.telemetry.sentry import Reporter
+from worker.telemetry.sentry import Allowance, Reporter
 from worker.telemetry.telemetry import Telemetry
 from worker.telemetry.trace import told, trace
 

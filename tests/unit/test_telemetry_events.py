@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from worker.telemetry.event import Event
-from worker.telemetry.events import EVENTS
+from worker.telemetry.events import EVENTS, Event
 from worker.telemetry.telemetry import Telemetry
 
 WORKER = Path(__file__).parents[2] / "worker"

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
-from worker.core.decision.backoff import Backoff
+from worker.core.decision.policy import Backoff
 from worker.errors import WorkerError
 
 #: The longest pause between two tries: a broker that comes back is found soon.

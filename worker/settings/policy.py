@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from worker.core.decision.backoff import Backoff
-from worker.core.decision.policy import Policy, RetryPolicy
+from worker.core.decision.policy import Backoff, Policy, RetryPolicy
 from worker.core.limits.brake import Limits
 from worker.core.limits.quota import Cap, Operation, Quota, Window
 from worker.core.message.lane import Lane

@@ -7,9 +7,35 @@ anything; or a sentence of ours. One line per delivery is info; what happens onc
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from worker.telemetry.event import Event, Level
+
+class Level(StrEnum):
+    """How loud an event is; iterating gives the quietest first."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the table in ``events.py``."""
+
+    name: str
+    level: Level
+    #: What happened, for people.
+    sentence: str
+    #: Every field that may be given; none must be.
+    fields: frozenset[str]
+    #: Whether a person must look at it: then it goes to Sentry too.
+    reported: bool = False
+    #: Whether its line carries the sentence: it is read by somebody who does not know the names.
+    explained: bool = False
+
 
 _DEBUG, _INFO, _WARNING, _ERROR = Level
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from worker.core.limits.ledger import ID_REUSED
 from worker.core.outcome.outcome import ErrorClass
-from worker.telemetry.event import Event
+from worker.telemetry.events import Event
 from worker.telemetry.metric import Instruments
 
 _Rule: TypeAlias = Callable[[Mapping[str, Any]], None]

@@ -1,7 +1,7 @@
 """One JSON object a line on standard output, or coloured lines for a developer's terminal.
 
-The hot path writes one line per delivery, so the lines go through one processor of ours that names the instant, drops
-what was not given and scrubs, all in one pass over the fields. Standard output is written by a thread (``lines.py``): a
+The hot path writes one line per delivery, so a line is made in one pass over the fields that drops what was not given
+and scrubs; the logging library only draws what a person reads. Standard output is written by a thread (``lines.py``): a
 reader who stops must not stop sending.
 """
 
@@ -9,16 +9,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Final, Protocol, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias
 
 import orjson
 import structlog
-from structlog.types import Processor
 
 from worker.core.escaping import json_line, one_line
 from worker.settings.sections import LogSettings
-from worker.telemetry.event import Event, Level
-from worker.telemetry.events import EVENTS
+from worker.telemetry.events import EVENTS, Event, Level
 from worker.telemetry.lines import Lines
 from worker.telemetry.scrubbing import FREE, scrub, scrub_text
 from worker.telemetry.trace import told, trace
@@ -45,20 +43,6 @@ def _standard_output() -> int | BinaryIO:
         return sys.stdout.buffer
 
 
-class _Target(Protocol):
-    """Where lines go."""
-
-    def write(self, line: bytes, /) -> Any:
-        """Take *line* with its line end."""
-
-
-class _Logger:
-    """What structlog calls with a finished line, by the name of its level."""
-
-    def __init__(self, target: _Target) -> None:
-        self.debug = self.info = self.warning = self.error = target.write
-
-
 class Log:
     """Writes events as lines; a sink of `Telemetry`."""
 
@@ -79,24 +63,17 @@ class Log:
             dropped: Hears how many lines standard output did not take.
         """
         self.level: Final = Level(settings.level)
+        self._least: Final = _SEVERITY[self.level]
         self._now = now
         out = stream or _standard_output()
         self._target = Lines(out, dropped, self._notice) if isinstance(out, int) else out
         colours = os.isatty(out) if isinstance(out, int) else out.isatty()
-        self._processors: Final = (self._finish, *_renderers(settings.format, colours=colours))
-        logger = structlog.wrap_logger(
-            _Logger(self._target),
-            processors=self._processors,
-            wrapper_class=structlog.make_filtering_bound_logger(_SEVERITY[self.level]),
-        ).bind()
-        self._write = {level: getattr(logger, level.value) for level in Level}
+        self._render = _json if settings.format == "json" else _console(colours=colours)
 
     def __call__(self, event: Event, fields: Mapping[str, Any]) -> None:
         """Write *event*; never blocks and never raises for standard output."""
-        if event.explained:
-            self._write[event.level](event.name, sentence=event.sentence, **fields)
-        else:
-            self._write[event.level](event.name, **fields)
+        if _SEVERITY[event.level] >= self._least:
+            self._target.write(self._line(event, fields))
 
     def close(self) -> None:
         """Write what waits, for a second at the most; blocks, so call it in a thread or at the end."""
@@ -105,18 +82,16 @@ class Log:
 
     def _notice(self, count: int) -> bytes:
         """The line that tells of *count* dropped ones."""
-        event = EVENTS["log.dropped"]
-        line: Any = {"event": event.name, "sentence": event.sentence, "lines": count}
-        for processor in self._processors:
-            line = processor(None, event.level.value, line)
-        return bytes(line)
+        return self._line(EVENTS["log.dropped"], {"lines": count})
 
-    def _finish(self, _logger: Any, method: str, fields: _Fields) -> _Fields:
+    def _line(self, event: Event, fields: Mapping[str, Any]) -> bytes:
         line: _Fields = {
             "time": self._now().isoformat(timespec="milliseconds"),
-            "level": method,
-            "event": fields.pop("event"),
+            "level": event.level.value,
+            "event": event.name,
         }
+        if event.explained:
+            line["sentence"] = event.sentence
         for key, value in fields.items():
             kind = type(value)
             if value is None:
@@ -132,26 +107,21 @@ class Log:
                 line["trace"] = trace(value)
             else:
                 line[key] = scrub(value)
-        return line
+        return self._render(line)
 
 
-def _renderers(style: str, *, colours: bool) -> list[Processor]:
-    if style == "json":
-        return [structlog.processors.JSONRenderer(serializer=_dumps)]
-    return [_for_console, structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time"), _encoded]
-
-
-def _dumps(line: Mapping[str, Any], **_options: Any) -> bytes:
-    """The structlog renderer passes json.dumps' options; what is free may hold anything, so odd types are named."""
+def _json(line: _Fields) -> bytes:
+    """What is free may hold anything, so odd types are named."""
     return json_line(orjson.dumps(line, default=lambda value: type(value).__name__, option=_JSON))
 
 
-def _for_console(_logger: Any, _method: str, line: _Fields) -> _Fields:
-    shown: _Fields = {key: one_line(value) if isinstance(value, str) else value for key, value in line.items()}
-    if "trace" in shown:
-        shown["trace"] = "\n".join(("", *map(one_line, shown["trace"])))
-    return shown
+def _console(*, colours: bool) -> Callable[[_Fields], bytes]:
+    renderer = structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time")
 
+    def render(line: _Fields) -> bytes:
+        shown: _Fields = {key: one_line(value) if isinstance(value, str) else value for key, value in line.items()}
+        if "trace" in shown:
+            shown["trace"] = "\n".join(("", *map(one_line, shown["trace"])))
+        return f"{renderer(None, line['level'], shown)}\n".encode()
 
-def _encoded(_logger: Any, _method: str, line: Any) -> bytes:
-    return f"{line}\n".encode()
+    return render

@@ -1,11 +1,18 @@
 """Metrics as values and as instruments: a closed set of series for each, cheap to feed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
+from threading import Lock
 from typing import Final, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as PrometheusMetric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 #: What a label value that is in no closed set becomes.
 OTHER: Final = "other"
@@ -49,51 +56,78 @@ def closed(values: Iterable[str]) -> Label:
     return label
 
 
-class Instruments:
-    """The instruments of *table* in *registry*; every label is one of *labels*."""
+class Instruments(Collector):
+    """The series of a table; every label is one of *labels*.
+
+    Numbers are kept here and become the library's only when somebody reads them: an event counts a dozen times, and is
+    read once in some seconds.
+    """
 
     def __init__(self, table: Iterable[Metric], labels: Mapping[str, Label], registry: CollectorRegistry) -> None:
         """Raises KeyError when a metric has a label that *labels* does not know."""
+        self._table = {metric.name: metric for metric in table}
         self._labels = {metric.name: tuple(labels[label] for label in metric.labels) for metric in table}
-        self._counters: dict[str, Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
+        #: By name and labels, as they came: only values of the closed sets are remembered.
+        self._series: dict[tuple[object, ...], _Series] = {}
+        #: By name and labels, as they are written.
+        self._written: dict[tuple[str, ...], _Series] = {}
+        #: Lines that standard output did not take are counted by the thread that writes them.
+        self._lock = Lock()
         for metric in table:
-            if metric.kind is MetricKind.COUNTER:
-                self._counters[metric.name] = Counter(metric.name, metric.sentence, metric.labels, registry=registry)
-            else:
-                self._histograms[metric.name] = Histogram(
-                    metric.name, metric.sentence, metric.labels, registry=registry, buckets=metric.buckets
-                )
-        # Finding a child by its labels costs more than counting. Only values of the closed sets are remembered.
-        self._children: dict[tuple[object, ...], Counter] = {}
-        self._observers: dict[tuple[object, ...], Histogram] = {}
+            if not metric.labels:
+                self._find(metric.name, ())
+        registry.register(self)
 
     def count(self, name: str, *labels: object, by: float = 1) -> None:
         """Add *by* to the counter *name*."""
-        child = self._children.get((name, *labels))
-        if child is None:
-            values = self._values(name, labels)
-            child = self._counters[name].labels(*values) if labels else self._counters[name]
-            if _is_closed(labels, values):
-                self._children[(name, *labels)] = child
-        child.inc(by)
+        series = self._series.get((name, *labels)) or self._find(name, labels)
+        with self._lock:
+            series.total += by
 
     def observe(self, name: str, amount: float | None, *labels: object) -> None:
         """Add *amount* to the histogram *name*; nothing when it is None, zero when a clock was set back."""
         if amount is None:
             return
-        child = self._observers.get((name, *labels))
-        if child is None:
-            values = self._values(name, labels)
-            child = self._histograms[name].labels(*values) if labels else self._histograms[name]
-            if _is_closed(labels, values):
-                self._observers[(name, *labels)] = child
-        child.observe(max(amount, 0.0))
+        series = self._series.get((name, *labels)) or self._find(name, labels)
+        amount = max(amount, 0.0)
+        with self._lock:
+            series.total += amount
+            series.buckets[bisect_left(series.bounds, amount)] += 1
 
-    def _values(self, name: str, labels: tuple[object, ...]) -> list[str]:
-        return [label(value) for label, value in zip(self._labels[name], labels, strict=True)]
+    def collect(self) -> Iterator[PrometheusMetric]:
+        """What the library writes."""
+        with self._lock:
+            found = [(key, series.total, tuple(accumulate(series.buckets))) for key, series in self._written.items()]
+        families: dict[str, CounterMetricFamily | HistogramMetricFamily] = {}
+        for name, metric in self._table.items():
+            family = CounterMetricFamily if metric.kind is MetricKind.COUNTER else HistogramMetricFamily
+            families[name] = family(name, metric.sentence, labels=metric.labels)
+        for (name, *values), total, counts in found:
+            match families[name]:
+                case CounterMetricFamily() as counter:
+                    counter.add_metric(values, total)
+                case histogram:
+                    bounds = (*map(floatToGoString, self._table[name].buckets), "+Inf")
+                    histogram.add_metric(values, list(zip(bounds, counts, strict=True)), total)
+        yield from families.values()
+
+    def _find(self, name: str, labels: tuple[object, ...]) -> "_Series":
+        values = [label(value) for label, value in zip(self._labels[name], labels, strict=True)]
+        with self._lock:
+            series = self._written.setdefault((name, *values), _Series(self._table[name].buckets))
+            if all(label is None or label == value for label, value in zip(labels, values, strict=True)):
+                self._series[(name, *labels)] = series
+        return series
 
 
-def _is_closed(labels: tuple[object, ...], values: list[str]) -> bool:
-    """Whether *labels* are written as their *values*, of which there are few."""
-    return all(label is None or label == value for label, value in zip(labels, values, strict=True))
+class _Series:
+    """The numbers of one set of labels."""
+
+    __slots__ = ("bounds", "buckets", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        #: How many amounts lie in each bucket, and above the last bound.
+        self.buckets = [0] * (len(bounds) + 1)
+        #: Of the counts or of the amounts.
+        self.total = 0.0

@@ -18,7 +18,7 @@ from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import Catalog
 from worker.core.outcome.outcome import ErrorClass, Table
-from worker.telemetry.event import Level
+from worker.telemetry.events import Level
 from worker.telemetry.gauges import Gauges, Snapshot
 from worker.telemetry.metric import NONE, Instruments, Label, Metric, MetricKind, closed
 

@@ -7,6 +7,8 @@ values, so a flood is one issue.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -18,13 +20,32 @@ from sentry_sdk.utils import event_from_exception
 
 from worker.core.outcome.catalog import Catalog
 from worker.settings.sections import SentrySettings
-from worker.telemetry.allowance import Allowance
-from worker.telemetry.event import Event
+from worker.telemetry.events import Event
 from worker.telemetry.report import rebuilt
 
 #: What to do is the catalogue's remedy for these of our own codes.
 _REMEDY_OF: Final = {"pipeline.failed": "local.internal", "provider.unlisted_code": "local.unlisted"}
 _TOLD: Final = ("code", "lane", "exception", "scope", "subject")
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many reports may go out: one of a kind per minute, and so many of all kinds; the clock is the caller's."""
+
+    #: Between two reports of one kind.
+    pause: timedelta = timedelta(minutes=1)
+    #: Kinds remembered, and so reports per pause: beyond it everything waits.
+    kinds: int = 30
+    _last: dict[str, float] = field(default_factory=dict)
+
+    def take(self, kind: str, now_s: float) -> bool:
+        """Whether a report of *kind* may go out at *now_s*."""
+        since = now_s - self.pause.total_seconds()
+        self._last = {each: at for each, at in self._last.items() if at > since}
+        if kind in self._last or len(self._last) >= self.kinds:
+            return False
+        self._last[kind] = now_s
+        return True
 
 
 class Reporter:

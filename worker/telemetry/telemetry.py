@@ -6,8 +6,7 @@ What it does never changes a disposition: in production it never raises, whateve
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from worker.telemetry.event import Event
-from worker.telemetry.events import EVENTS
+from worker.telemetry.events import EVENTS, Event
 
 #: Takes an event and its fields, which it must not change.
 Sink: TypeAlias = Callable[[Event, Mapping[str, Any]], None]

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from worker.core.decision.backoff import Backoff
+from worker.core.decision.policy import Backoff
 
 BACKOFF = Backoff(first=timedelta(seconds=2), ceiling=timedelta(seconds=10))
 
