@@ -7,6 +7,7 @@ changes the absolute numbers.
 import argparse
 import asyncio
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +27,11 @@ async def _main(arguments: argparse.Namespace) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     chosen = arguments.parts or _PARTS
     if "throughput" in chosen:
-        async with bed() as ground:
-            runs = await throughput.compare(ground, arguments.messages, arguments.rounds, console.print)
-        console.print(throughput.table(runs))
+        for processes, latency_ms in product(arguments.processes, arguments.latency):
+            trial = throughput.Trial(arguments.messages, arguments.rounds, processes, arguments.before)
+            async with bed(latency_ms / 1000) as ground:
+                runs = await throughput.compare(ground, trial, console.print)
+            console.print(throughput.table(runs, trial, latency_ms / 1000))
     if "accuracy" in chosen:
         rows = []
         for rate, seconds in _QUOTAS:
@@ -62,6 +65,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--messages", type=int, default=20_000, help="requests of each run (20000)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (3)")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="of each program at once (1 2)")
+    parser.add_argument("--latency", type=float, nargs="+", default=[0, 50], help="the API's, in ms (0 50)")
+    parser.add_argument("--before", type=Path, help="folder of another version of the worker, to compare with")
     parser.add_argument("--stacks", type=Path, help="keep the profile's stacks in this file")
     parser.add_argument("--code", default="AMOUNT_NOT_ENOUGH", help="the standstill's reason (AMOUNT_NOT_ENOUGH)")
     parser.add_argument("--backlog", type=int, default=100_000, help="requests that wait then (100000)")

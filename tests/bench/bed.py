@@ -98,9 +98,16 @@ class Bed:
 
     @asynccontextmanager
     async def worker(
-        self, name: str = "worker", module: Sequence[str] = ("worker", "run"), **flags: object
+        self,
+        name: str = "worker",
+        module: Sequence[str] = ("worker", "run"),
+        checkout: Path | None = None,
+        **flags: object,
     ) -> AsyncIterator[Program]:
-        """A worker as the operator runs it; *flags* are settings, with two underscores for the point."""
+        """A worker as the operator runs it; *flags* are settings, with two underscores for the point.
+
+        *checkout* is the folder of another version that is run instead of this one.
+        """
         settings = {
             "broker__url": AMQP_URL,
             "broker__namespace": self.topology.namespace,
@@ -114,18 +121,21 @@ class Bed:
             **flags,
         }
         environment = {PREFIX + key.upper(): str(value) for key, value in settings.items()}
-        async with program(self.directory / f"{name}.log", "-m", *module, environment=environment) as running:
+        if checkout is not None:
+            environment["PYTHONPATH"] = str(checkout)
+        log = self.directory / f"{name}.log"
+        async with program(log, "-m", *module, environment=environment, directory=checkout) as running:
             yield running
 
 
 @asynccontextmanager
-async def bed() -> AsyncIterator[Bed]:
-    """A new namespace; it is gone afterwards."""
+async def bed(latency_s: float = LATENCY_S) -> AsyncIterator[Bed]:
+    """A new namespace, which is gone afterwards, and a sandbox that takes *latency_s* for an answer."""
     topology = Topology(f"bench-{secrets.token_hex(3)}")
     broker = BrokerSettings(url=SecretStr(AMQP_URL), namespace=topology.namespace)
     with tempfile.TemporaryDirectory(prefix="sms-bench-") as name:
         directory = Path(name)
-        provider = program(directory / "provider.log", "-m", "tests.bench.provider", str(LATENCY_S))
+        provider = program(directory / "provider.log", "-m", "tests.bench.provider", str(latency_s))
         async with provider as sandbox, aiohttp.ClientSession() as http, connected(broker, "operate") as connection:
             await declare(connection, topology)
             endpoint = await _first_line(sandbox)

@@ -37,7 +37,7 @@ class Stacks:
 async def sampled(bed: Bed, messages: int) -> Stacks:
     """Sample a run over *messages*."""
     stacks = bed.directory / "stacks"
-    run = await measured(bed, lambda: bed.worker(module=("tests.bench.sampler", str(stacks))), messages)
+    run = await measured(bed, lambda _: bed.worker(module=("tests.bench.sampler", str(stacks))), messages)
     return Stacks(stacks.read_text("utf-8"), run)
 
 

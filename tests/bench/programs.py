@@ -89,14 +89,17 @@ class Program:
 
 
 @asynccontextmanager
-async def program(log: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
-    """Run ``python *arguments*`` for the block; it writes into *log*, a file, as it would in production."""
+async def program(
+    log: Path, *arguments: str, environment: Mapping[str, str] | None = None, directory: Path | None = None
+) -> AsyncIterator[Program]:
+    """Run ``python *arguments*`` for the block, in *directory*; it writes into *log*, a file, as in production."""
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
             stdout=out,
             stderr=asyncio.subprocess.STDOUT,
+            cwd=directory,
             env={**os.environ, **(environment or {})},
         )
     running = Program(process, log)

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Final
 
@@ -15,15 +16,16 @@ from tests.bench.programs import Cpu, Machine, Program, program, servers
 from worker.core.message.lane import Lane
 from worker.settings.sections import Settings
 
-#: Seconds between two looks: what the wall time can be wrong by.
-_LOOK_S: Final = 0.02
+#: Seconds between two polls: what the wall time can be wrong by.
+_POLL_S: Final = 0.02
 #: Without a new outcome for so long, it will not come. Seconds.
 _STUCK_S: Final = 30
 
 #: Values up to this are shown with two digits more.
 _COARSE: Final = 10
 
-Start = Callable[[], AbstractAsyncContextManager[Program]]
+#: Starts the process of a number.
+Start = Callable[[int], AbstractAsyncContextManager[Program]]
 
 
 @dataclass(frozen=True)
@@ -54,38 +56,58 @@ class Run:
         return self.cpu.both / self.messages * 1e6
 
 
-def starts(bed: Bed) -> dict[str, Start]:
-    """The two that are compared, with the same prefetch and the same number of calls in flight."""
+def starts(bed: Bed, before: Path | None = None) -> dict[str, Start]:
+    """Those that are compared, with the same prefetch and the same number of calls in flight.
+
+    *before* is the folder of another version of the worker.
+    """
     prefetch, concurrency = Settings().lanes.of(Lane.OTP).prefetch, Settings().provider.concurrency
     numbers = (str(prefetch), str(concurrency))
     arguments = ("-m", "tests.bench.minimal", AMQP_URL, bed.topology.namespace, bed.endpoint, *numbers)
-    return {"worker": bed.worker, "minimal": lambda: program(bed.directory / "minimal.log", *arguments)}
+    found: dict[str, Start] = {
+        "worker": lambda number: bed.worker(f"worker-{number}"),
+        "minimal": lambda number: program(bed.directory / f"minimal-{number}.log", *arguments),
+    }
+    if before is not None:
+        found["before"] = lambda number: bed.worker(f"before-{number}", checkout=before)
+    return found
 
 
-async def measured(bed: Bed, start: Start, messages: int) -> Run:
-    """Let the program that *start* starts work off *messages* requests, and check that each was sent exactly once."""
+async def measured(bed: Bed, start: Start, messages: int, processes: int = 1) -> Run:
+    """Let *processes* that *start* starts work off *messages* requests, and check that each was sent exactly once."""
     share = messages // len(Lane)
     await bed.fill({Lane.OTP: messages - 2 * share, Lane.NOTIFY: share, Lane.MARKETING: share})
-    async with start() as running:
-        run = await _watched(bed, running, messages)
+    async with AsyncExitStack() as running:
+        run = await _watched(
+            bed, [await running.enter_async_context(start(number)) for number in range(processes)], messages
+        )
     account = await bed.account()
     if (account["calls"], account["accepted"], account["duplicates"]) != (messages, messages, []):
         raise RuntimeError(f"{messages} requests, but the sandbox's account says {account}")
     return run
 
 
-async def _watched(bed: Bed, running: Program, messages: int) -> Run:
+def _cpu(running: Sequence[Program]) -> Cpu:
+    """Of all of them; raises when one has ended."""
+    each = [one.cpu() for one in running]
+    return Cpu(sum(cpu.user for cpu in each), sum(cpu.system for cpu in each))
+
+
+async def _watched(bed: Bed, running: Sequence[Program], messages: int) -> Run:
     pids = {"sandbox": bed.sandbox.pid, **servers()}
     while await bed.waiting() == messages:
-        running.cpu()  # raises when it has ended
-        await asyncio.sleep(_LOOK_S / 2)
-    before = cpu = running.cpu()
-    machine, others = Machine(running.pid, bed.sandbox.pid), {name: Cpu.of(pid) for name, pid in pids.items()}
+        _cpu(running)
+        await asyncio.sleep(_POLL_S / 2)
+    before = cpu = _cpu(running)
+    machine, others = (
+        Machine(*(one.pid for one in running), bed.sandbox.pid),
+        {name: Cpu.of(pid) for name, pid in pids.items()},
+    )
     began = moved = time.monotonic()
     done = 0
     while done < messages:
-        await asyncio.sleep(_LOOK_S)
-        seen, now, cpu = await bed.done(), time.monotonic(), running.cpu()
+        await asyncio.sleep(_POLL_S)
+        seen, now, cpu = await bed.done(), time.monotonic(), _cpu(running)
         if seen > done:
             began, moved, done = began if done else now, now, seen
         elif now - moved > _STUCK_S:
@@ -94,12 +116,23 @@ async def _watched(bed: Bed, running: Program, messages: int) -> Run:
     return Run(messages, moved - began, cpu.since(before), after, machine.others())
 
 
-async def compare(bed: Bed, messages: int, rounds: int, told: Callable[[str], None]) -> dict[str, list[Run]]:
-    """Measure both in turns, *rounds* times each."""
-    runs: dict[str, list[Run]] = {name: [] for name in starts(bed)}
-    for number in range(rounds):
-        for name, start in starts(bed).items():
-            run = await measured(bed, start, messages)
+@dataclass(frozen=True)
+class Trial:
+    """What is compared, and how."""
+
+    messages: int
+    rounds: int
+    processes: int = 1
+    #: Folder of another version of the worker.
+    before: Path | None = None
+
+
+async def compare(bed: Bed, trial: Trial, told: Callable[[str], None]) -> dict[str, list[Run]]:
+    """Measure all in turns."""
+    runs: dict[str, list[Run]] = {name: [] for name in starts(bed, trial.before)}
+    for number in range(trial.rounds):
+        for name, start in starts(bed, trial.before).items():
+            run = await measured(bed, start, trial.messages, trial.processes)
             runs[name].append(run)
             told(
                 f"round {number + 1}  {name:8} {run.rate:7.0f}/s  "
@@ -108,19 +141,23 @@ async def compare(bed: Bed, messages: int, rounds: int, told: Callable[[str], No
     return runs
 
 
-def table(runs: dict[str, list[Run]]) -> Table:
-    """Medians, and the worker's over the minimal loop's."""
+def table(runs: dict[str, list[Run]], trial: Trial, latency_s: float) -> Table:
+    """Medians, and the worker's over those of the minimal loop and of the version before."""
     some = next(iter(runs.values()))
     others = list(some[0].others)
     columns = ("messages/s", "CPU us/message", "of it kernel", "x sandbox's", *(f"{name} us" for name in others))
-    shown = Table(title=f"Throughput: {some[0].messages} messages, one process, medians of {len(some)} runs")
+    conditions = f"the API answers after {latency_s * 1000:g} ms, processes: {trial.processes}"
+    shown = Table(title=f"Throughput: {trial.messages} messages, {conditions}, medians of {trial.rounds} runs")
     for column in ("", *columns):
         shown.add_column(column, justify="right" if column else "left")
     medians = {name: _medians(of, others) for name, of in runs.items()}
     for name, values in medians.items():
         shown.add_row(name, *(f"{value:.0f}" if value > _COARSE else f"{value:.2f}" for value in values))
-    pairs = zip(medians["worker"], medians["minimal"], strict=True)
-    shown.add_row("ratio", *(f"{ours / theirs:.2f}" if theirs > 1 else "" for ours, theirs in pairs))
+    for name, values in medians.items():
+        if name != "worker":
+            pairs = zip(medians["worker"], values, strict=True)
+            ratios = (f"{ours / theirs:.2f}" if theirs > 1 else "" for ours, theirs in pairs)
+            shown.add_row(f"worker / {name}", *ratios)
     foreign = max(run.foreign for of in runs.values() for run in of)
     shown.caption = (
         "In every run the sandbox's account equals the number of messages exactly. x sandbox's: CPU over the\n"
