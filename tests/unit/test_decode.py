@@ -172,6 +172,9 @@ def test_a_surrogate_pair_in_escapes_is_one_character() -> None:
         (b',"to":"85251234568"}', "to: given more than once"),
         (rb',"t\u006f":"85251234568"}', "to: given more than once"),
         (b',"metadata":{"a":"1","b":"2","a":"1"}}', "a: given more than once"),
+        (b',"to" : "85251234568"}', "to: given more than once"),
+        (b',"metadata":{"a":"1","a":"2"},"metadata":{"a":"1"}}', "a: given more than once"),
+        (b',"metadata":{"a:a":"1:2","b":"2","a:a":"::"}}', "(a key): given more than once"),
     ],
 )
 def test_a_key_given_twice_is_refused_because_readers_differ_on_which_counts(addition: bytes, named: str) -> None:

@@ -86,7 +86,7 @@ def _read(raw: RawMessage, now: datetime) -> tuple[SmsRequest | None, list[str]]
     except ValidationError as error:
         return None, [sentence(fault) for fault in error.errors(include_url=False, include_input=False)]
     faults = []
-    if (key := _repeated_key(raw.body)) is not None:
+    if raw.body.count(b":") != _keys_of(sms) and (key := _repeated_key(raw.body)) is not None:
         faults.append(f"{visible(key)}: given more than once")
     if sms.lane is not raw.lane:
         faults.append(
@@ -95,6 +95,14 @@ def _read(raw: RawMessage, now: datetime) -> tuple[SmsRequest | None, list[str]]
     if sms.not_before and sms.not_before - now > LONGEST_SCHEDULE:
         faults.append(f"not_before: lies more than {LONGEST_SCHEDULE.days} days ahead")
     return sms, faults
+
+
+def _keys_of(sms: SmsRequest) -> int:
+    """How many keys the body has, each counted once. It has a colon for every key, and more only within its texts."""
+    count = len(sms.model_fields_set) + len(sms.metadata or ())
+    if sms.template is not None:
+        count += len(sms.template.model_fields_set) + len(sms.template.params)
+    return count
 
 
 def _property_faults(raw: RawMessage) -> list[str]:

@@ -82,6 +82,8 @@ class History:
 
         Headers come from outside too: a publisher may have written anything there.
         """
+        if not headers:  # nothing has happened to most requests
+            return cls(), []
         faults: list[str] = []
         fields: dict[str, Any] = {}
         for name in ("attempts", "retries", "unknowns", "replays"):
