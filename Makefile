@@ -13,10 +13,10 @@ CACHE := valkey
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test faults compat mutants check bench lock clean
+.PHONY: help demo test faults compat mutants check bench documents lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/.built ## See it work: a private RabbitMQ and Redis, the sandbox, a worker, some messages
 	@$(V)/python -m deploy.local run -- $(V)/sms-worker demo
@@ -44,6 +44,10 @@ mutants: .venv/.built ## Change worker/core in a thousand small ways: do the tes
 
 bench: .venv/.built ## Measure throughput on this machine
 	@$(V)/python -m deploy.local run -- $(V)/python -m tests.bench
+
+documents: .venv/.built ## Renew what README.md and deploy/*.md have from the code, and the contract in config/
+	@$(V)/python -m deploy.documents
+	@$(V)/sms-worker config contract --output config
 
 lock: ## Renew the pinned versions in deploy/requirements (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Each user of README's table of RabbitMQ rights does its work with exactly those rights, on a real RabbitMQ."""
+"""Each user of PRODUCTION.md's table of RabbitMQ rights does its work with exactly those rights, on a real RabbitMQ."""
 
 import asyncio
 import os
@@ -21,14 +21,15 @@ from tests.system import running_system
 from worker.client import Publisher
 from worker.core.topology import Topology
 
-README = Path(__file__).parents[2] / "README.md"
+PRODUCTION = Path(__file__).parents[2] / "deploy" / "PRODUCTION.md"
 PASSWORD = "only-for-this-test"
 Rights: TypeAlias = tuple[str, str, str]
 
 
 def table() -> dict[str, Rights]:
     """The rows of the checklist: rights to configure, write and read, by the first word of their user."""
-    rows = re.findall(r"^  \| ([a-z]+)[^|]*\| `(\S+)`, `(\S+)`, `(\S+)` \|$", README.read_text("utf-8"), re.MULTILINE)
+    text = PRODUCTION.read_text("utf-8")
+    rows = re.findall(r"^\| ([a-z]+)[^|]*\| `(\S+)`, `(\S+)`, `(\S+)` \|$", text, re.MULTILINE)
     return {user: (configure, write, read) for user, configure, write, read in rows}
 
 

@@ -1,8 +1,9 @@
-"""What README.md and the runbook say is there: commands, files, metrics, keys, events, codes, tables."""
+"""What the documents say is there: commands, files, metrics, keys, events, codes, tables."""
 
 import ast
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -11,15 +12,16 @@ import orjson
 import pytest
 from typer.main import get_command
 
+from deploy.documents import DOCUMENTS
 from tests.makers import NOW, make_raw, make_request
 from worker.cli import exit_codes
 from worker.cli.main import app
-from worker.core.message.history import History
+from worker.core.message.history import Entry, History
 from worker.core.message.request import SmsRequest
 from worker.core.outcome.catalog import catalog
-from worker.core.outcome.disposition import Done
+from worker.core.outcome.disposition import Dead, Done, Reason
 from worker.core.outcome.outcome import DEAD_CLASSES, Accepted, ErrorClass
-from worker.core.outgoing.envelope import outgoing
+from worker.core.outgoing.envelope import outgoing, returned
 from worker.core.topology import Topology
 from worker.sandbox.magic import TABLE as MAGIC
 from worker.settings.load import load
@@ -32,7 +34,16 @@ from worker.telemetry.metrics import METRICS
 ROOT: Final = Path(__file__).parents[2]
 README: Final = ROOT / "README.md"
 RUNBOOK: Final = ROOT / "deploy" / "RUNBOOK.md"
-BOTH: Final = pytest.mark.parametrize("path", [README, RUNBOOK], ids=lambda path: path.name)
+MESSAGES: Final = ROOT / "deploy" / "MESSAGES.md"
+CONFIGURATION: Final = ROOT / "deploy" / "CONFIGURATION.md"
+METRICS_DOCUMENT: Final = ROOT / "deploy" / "METRICS.md"
+DECISIONS: Final = ROOT / "deploy" / "DECISIONS.md"
+SANDBOX: Final = ROOT / "deploy" / "SANDBOX.md"
+EVERY: Final = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+#: README is read in five minutes, or not at all.
+MOST_LINES: Final = 300
+#: Shorter ones may be said twice: a title, a default, "nothing to do".
+LONGEST_REPEATED: Final = 50
 
 _FENCE: Final = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 #: What a shell does with a command line is none of the command's business.
@@ -102,16 +113,21 @@ def parse(arguments: list[str]) -> None:
 # -- commands -----------------------------------------------------------------------------------------------------
 
 
-@BOTH
+@EVERY
 def test_every_command_line_parses(path: Path) -> None:
-    lines = command_lines(path)
-
-    assert len(lines) > 20
-    for line in lines:
+    for line in command_lines(path):
         try:
             parse(line)
         except Exception as error:  # noqa: BLE001 - whatever it is, the line that is at fault must be told
             pytest.fail(f"sms-worker {shlex.join(line)}: {error}")
+
+
+def test_command_lines_are_found() -> None:
+    found = {path.name: len(command_lines(path)) for path in DOCUMENTS}
+
+    assert found["README.md"] > 20
+    assert found["RUNBOOK.md"] > 50
+    assert found["PRODUCTION.md"] > 3
 
 
 def test_a_command_line_with_an_option_that_is_not_there_would_be_noticed() -> None:
@@ -128,77 +144,134 @@ def test_every_command_is_shown_in_the_readme() -> None:
     assert set(root.commands["dlq"].commands) - shown == set()
 
 
-@BOTH
+@EVERY
 def test_every_setting_given_in_a_command_line_can_be_loaded(path: Path) -> None:
     for line in command_lines(path):
         flags = dict(line[index + 1].split("=", 1) for index, word in enumerate(line) if word == "--set")
         load([], {}, flags)
 
 
-@BOTH
+@EVERY
 def test_every_make_target_exists(path: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {line for block in blocks(path, "sh") for line in block.splitlines()} | set(inline(path))
     used = {line.split()[1] for line in named if line.startswith("make ")}
 
     assert used <= targets
-    assert path != README or {"demo", "test", "check", "clean"} <= used
+
+
+def test_every_make_target_is_told() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    told = {text.split()[1] for path in DOCUMENTS for text in inline(path) if text.startswith("make ")}
+
+    assert targets - {"help"} - told == set()
+
+
+def test_the_two_commands_are_at_the_top_of_a_short_readme() -> None:
+    lines = README.read_text("utf-8").splitlines()
+
+    assert len(lines) <= MOST_LINES
+    assert {"make demo", "make test"} <= {line.partition("#")[0].strip() for line in lines[:15]}
 
 
 # -- files --------------------------------------------------------------------------------------------------------
 
 
-@BOTH
+def links(path: Path) -> list[tuple[str, str]]:
+    """Each link's target and, where it leads to a heading, its anchor."""
+    found = re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", prose(path))
+    return [(target, anchor) for target, anchor in found if "://" not in target]
+
+
+def anchors(path: Path) -> set[str]:
+    """What GitHub makes of the headings."""
+    headings = [line.lstrip("# ").lower() for line in prose(path).splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.name)
+def test_every_link_leads_to_a_file_and_to_a_heading_of_it(path: Path) -> None:
+    for target, anchor in links(path):
+        place = (path.parent / target).resolve() if target else path
+        assert place.exists(), target
+        assert not anchor or anchor in anchors(place), f"{target}#{anchor}"
+
+
+def test_a_document_is_linked_from_the_readme_and_each_long_one_has_contents() -> None:
+    linked = {(README.parent / target).resolve() for target, _ in links(README)}
+    told = {path.name: {anchor for target, anchor in links(path) if not target} for path in DOCUMENTS}
+
+    assert set(DOCUMENTS) - linked == {README}
+    for path in set(DOCUMENTS) - {README, DECISIONS, SANDBOX}:
+        sections = re.findall(r"^## (.+)$", prose(path), re.MULTILINE)
+        wanted = {re.sub(r"[^\w -]", "", section.lower()).replace(" ", "-") for section in sections}
+        assert wanted <= told[path.name], path.name
+
+
+@EVERY
 def test_every_file_that_is_named_exists(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", prose(path))
     lines = "\n".join(blocks(path, "sh"))
     mentioned = re.findall(
         r"(?<![\w/-])((?:worker|config|deploy|tests)/[\w./@-]*\w)", f"{lines}\n{' '.join(inline(path))}"
     )
 
-    assert links
-    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
     assert [name for name in mentioned if not (ROOT / name).exists()] == []
 
 
-@BOTH
-def test_every_link_to_a_heading_leads_to_one(path: Path) -> None:
-    for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", prose(path)):
-        text = prose((path.parent / target).resolve() if target else path)
-        headings = [line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")]
-        anchors = {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
-        assert anchor in anchors
+def sentences(path: Path) -> set[str]:
+    """Everything of some length that is said in prose, in a list or in the cell of a table."""
+    paragraphs = re.split(r"\n\s*\n|\n(?=\s*(?:[-|]|\d+\.) )|(?<!\\)\|", prose(path))
+    words = (" ".join(re.sub(r"\]\([^)]*\)|[`*\[\]]", "", text).split()) for text in paragraphs)
+    return {each for text in words for each in re.split(r"(?<=[.:;]) ", text) if len(each) >= LONGEST_REPEATED}
+
+
+def test_nothing_is_said_in_two_documents() -> None:
+    said = [(path.name, each) for path in DOCUMENTS for each in sentences(path)]
+    times = Counter(each for _, each in said)
+
+    assert len(times) > 500
+    assert sorted((each, name) for name, each in said if times[each] > 1) == []
 
 
 # -- names --------------------------------------------------------------------------------------------------------
 
 
-@BOTH
+@EVERY
 def test_every_metric_that_is_named_exists(path: Path) -> None:
     histograms = {f"{metric.name}_{part}" for metric in METRICS for part in ("bucket", "sum", "count")}
     known = {metric.name for metric in METRICS} | set(gauges()) | histograms
     named = set(re.findall(r"\bsms_[a-z_]+", path.read_text("utf-8")))
 
-    assert named
     assert named - known == set()
 
 
-@BOTH
+@EVERY
 def test_every_dotted_name_is_a_key_or_an_event(path: Path) -> None:
     keys = set(keys_of(Settings()))
     first_words = {name.partition(".")[0] for name in [*keys, *EVENTS]}
     dotted = [text.partition(" = ")[0] for text in inline(path)]
     named = {text for text in dotted if re.fullmatch(r"[a-z]+(\.[a-z_]+)+", text) and text.split(".")[0] in first_words}
 
-    assert named
     assert named - keys - set(EVENTS) == set()
 
 
-def test_every_section_of_the_configuration_is_in_the_readme() -> None:
-    assert [cells[0].strip("`") for cells in rows(README, "section")] == list(Settings.model_fields)
+def test_names_are_found() -> None:
+    """A search that finds nothing would find no fault either."""
+    told = {path.name: path.read_text("utf-8") for path in DOCUMENTS}
+
+    assert "`limits.recipient`" in told["README.md"]
+    assert "`sms_worker_braked`" in told["RUNBOOK.md"]
+    assert "limits.recipient" in keys_of(Settings())
+    assert {"broker.url", "log.dropped"} <= {*keys_of(Settings()), *EVENTS}
 
 
-@BOTH
+def test_every_section_of_the_configuration_has_a_heading() -> None:
+    headings = re.findall(r"^## (.+)$", prose(CONFIGURATION), re.MULTILINE)
+
+    assert headings == ["Sources", *Settings.model_fields]
+
+
+@EVERY
 def test_every_variable_names_a_key(path: Path) -> None:
     variables = {f"SMS_WORKER__{key.upper().replace('.', '__')}" for key in keys_of(Settings())}
     named = set(re.findall(r"SMS_WORKER__[A-Z_]*[A-Z]", path.read_text("utf-8")))
@@ -206,7 +279,7 @@ def test_every_variable_names_a_key(path: Path) -> None:
     assert {name.removesuffix("_FILE") for name in named} - variables == set()
 
 
-@BOTH
+@EVERY
 def test_every_code_is_in_the_catalogue(path: Path) -> None:
     named = {
         text for text in inline(path) if re.fullmatch(r"[A-Z]+(_[A-Z]+)+|[A-Z][A-Za-z]+\.[A-Z]\w+|local\.\w+", text)
@@ -216,7 +289,7 @@ def test_every_code_is_in_the_catalogue(path: Path) -> None:
     assert {code for code in named - others if catalog().find(code, {row.table for row in catalog()}) is None} == set()
 
 
-@BOTH
+@EVERY
 def test_every_queue_that_is_named_is_in_the_topology(path: Path) -> None:
     topology = Topology()
     known = {queue.name for queue in topology.queues()} | {exchange.name for exchange in topology.exchanges()}
@@ -225,17 +298,10 @@ def test_every_queue_that_is_named_is_in_the_topology(path: Path) -> None:
         "sms.outcome.v1",
     }
 
-    assert named
     assert named - known == set()
 
 
 # -- tables -------------------------------------------------------------------------------------------------------
-
-
-def test_the_exit_codes_are_those_of_the_program() -> None:
-    listed = {cells[1].strip("`"): int(cells[0]) for cells in rows(README, "exit code")}
-
-    assert listed == {name: code for name, code in vars(exit_codes).items() if name.isupper()}
 
 
 def test_every_error_class_has_a_row_that_names_its_queue() -> None:
@@ -260,19 +326,8 @@ def test_the_runbook_has_a_row_for_every_dead_letter_queue() -> None:
     assert listed == [Topology().dead_queue(error_class) for error_class in DEAD_CLASSES]
 
 
-def test_the_table_of_metrics_is_that_of_the_program() -> None:
-    listed = {cells[0].strip("`"): (cells[1], cells[2], cells[3].strip(" |")) for cells in rows(README, "metric")}
-    told = {metric.name: (metric.kind.value, ", ".join(metric.labels), metric.sentence) for metric in METRICS}
-
-    assert set(listed) == set(told) | set(gauges())
-    assert {name: row for name, row in listed.items() if name in told} == told
-    assert {name: row[:2] for name, row in listed.items() if name in gauges()} == {
-        name: ("gauge", ", ".join(labels)) for name, labels in gauges().items()
-    }
-
-
 def test_every_magic_number_does_something_in_the_sandbox() -> None:
-    for digits, what in (cells[:2] for cells in rows(README, "last digits")):
+    for digits, what in (cells[:2] for cells in rows(SANDBOX, "last digits")):
         ending = digits.strip("`")
         if ending.isdecimal():
             behaviour = MAGIC[ending]
@@ -284,7 +339,20 @@ def test_every_magic_number_does_something_in_the_sandbox() -> None:
 def test_every_field_of_a_request_has_a_row() -> None:
     aliases = {field.alias or name for name, field in SmsRequest.model_fields.items()}
 
-    assert {cells[0].strip("`") for cells in rows(README, "field")} == aliases
+    assert {cells[0].strip("`") for cells in rows(MESSAGES, "field")} == aliases
+
+
+def test_every_header_of_ours_has_a_row() -> None:
+    history = History(NOW, NOW, 1, 1, 1, 1).noted(Entry(NOW, "OK", "accepted"))
+    dead = Dead(Reason(ErrorClass.INVALID, "c", "t", "r"), history)
+    raw = make_raw(headers={"large": "x" * 40_000})
+    published = [
+        outgoing(raw, make_request(), dead, Topology(), NOW),
+        returned(raw, Topology(), NOW),
+    ]
+    written = {name for message in published if message for name in message.headers if name.startswith("x-sms-")}
+
+    assert {cells[0].strip("`") for cells in rows(MESSAGES, "header")} == written
 
 
 # -- examples -----------------------------------------------------------------------------------------------------
@@ -292,15 +360,17 @@ def test_every_field_of_a_request_has_a_row() -> None:
 
 def test_the_output_of_the_demo_is_told_in_its_own_words() -> None:
     source = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "worker" / "cli" / "demo").glob("*.py")))
-    (sample,) = [block for block in blocks(README, "text") if "Requests by final queue" in block]
+    (sample,) = [block for block in blocks(SANDBOX, "text") if "Requests by final queue" in block]
     sentences = [line for line in sample.splitlines() if re.fullmatch(r"[A-Z][^│┃\d]*", line)]
 
     assert len(sentences) >= 6
     assert [sentence for sentence in sentences if sentence not in source] == []
+    assert blocks(README, "text")[-1] == f"{sample.splitlines()[-1]}\n"
 
 
 def test_the_example_of_a_request_is_taken_and_that_of_an_outcome_is_told() -> None:
-    request, outcome, line = blocks(README, "json")
+    request, outcome = blocks(MESSAGES, "json")
+    (line,) = blocks(METRICS_DOCUMENT, "json")
     done = Done(Accepted("1", "2", 1, "Hongkong, China"), History(published=NOW).called(NOW))
     event = outgoing(make_raw(), make_request(), done, Topology(), NOW)
 
@@ -311,8 +381,8 @@ def test_the_example_of_a_request_is_taken_and_that_of_an_outcome_is_told() -> N
 
 
 def test_the_examples_in_python_are_python() -> None:
-    examples = blocks(README, "python")
+    examples = blocks(MESSAGES, "python")
 
     assert len(examples) == 2
     for example in examples:
-        compile(example, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        compile(example, MESSAGES.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

@@ -44,8 +44,8 @@ def test_the_command_names_the_namespace_the_user_and_no_password() -> None:
     assert "+flushall" not in told
 
 
-def test_readme_has_the_command_as_it_is_generated() -> None:
-    assert f"\n  {acl_command(RedisSettings())}\n" in (ROOT / "README.md").read_text("utf-8")
+def test_the_checklist_has_the_command_as_it_is_generated() -> None:
+    assert f"\n{acl_command(RedisSettings())}\n" in (ROOT / "deploy" / "PRODUCTION.md").read_text("utf-8")
 
 
 def test_a_refusal_that_tells_a_line_is_told_with_the_command_of_that_line() -> None:
