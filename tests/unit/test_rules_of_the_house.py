@@ -15,8 +15,8 @@ MOST_LINES, MOST_MEDIAN_LINES = 300, 100
 #: Words that say nothing, or something else here: a request is no job, and a task is asyncio's.
 BANNED = {"job", "task", "process", "handle", "handler", "manager", "util", "helper", "common", "data", "info"}
 
-#: The provider's own name of a field.
-GIVEN = {"task_id"}
+#: The provider's own name of a field, and asyncio's of what a protocol hears.
+GIVEN = {"task_id", "data_received"}
 
 
 def lines_of(path: Path) -> int:

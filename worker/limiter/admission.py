@@ -10,7 +10,7 @@ from worker.core.limits.quota import Cap, Window
 from worker.core.limits.windows import cap_words, caps_of, strictest, window_words
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Closed, Period
-from worker.limiter.batcher import Argument
+from worker.limiter.resp import Argument
 
 #: Limit, period and lanes of a window, as admit.lua unpacks them.
 _WINDOW: Final = Struct(">idi")

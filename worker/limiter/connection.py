@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
@@ -9,10 +10,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from worker.errors import LimiterUnavailable
-from worker.limiter.batcher import LINES
 from worker.limiter.border import translated
 from worker.settings.address import REDIS, advice
 from worker.settings.sections import RedisSettings
+
+#: Connections for what is asked beside the scripts, which have one of their own.
+_MOST: Final = 4
 
 #: What is done on a new connection before anything else may use it.
 Greeting = Callable[[AbstractConnection], Awaitable[None]]
@@ -47,7 +50,7 @@ def connect(settings: RedisSettings, greet: Greeting) -> Redis:
 
     pool = BlockingConnectionPool.from_url(
         url,
-        max_connections=LINES,
+        max_connections=_MOST,
         timeout=settings.timeout.total_seconds(),
         socket_timeout=settings.timeout.total_seconds(),
         socket_connect_timeout=settings.connect_timeout.total_seconds(),
@@ -57,6 +60,18 @@ def connect(settings: RedisSettings, greet: Greeting) -> Redis:
         driver_info=None,  # CLIENT SETINFO, which tells only the library's name, would be one more right to give
     )
     return Redis.from_pool(pool)
+
+
+def opener(client: Redis) -> Callable[[], Awaitable[AbstractConnection]]:
+    """What opens a connection like those of *client*, greeted as they are, that belongs to who asked for it."""
+
+    async def open_connection() -> AbstractConnection:
+        connection: AbstractConnection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        with translated():
+            await connection.connect()  # type: ignore[no-untyped-call]
+        return connection
+
+    return open_connection
 
 
 async def disconnect(client: Redis) -> None:

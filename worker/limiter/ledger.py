@@ -10,9 +10,9 @@ from worker.core.limits.ledger import Busy, Doubtful, Known, Reused, Token, fing
 from worker.core.message.decode import Request
 from worker.core.outcome.outcome import Accepted, Answer, Sent
 from worker.errors import LimiterUnavailable
-from worker.limiter.batcher import Argument
 from worker.limiter.border import understood
 from worker.limiter.keys import Keys
+from worker.limiter.resp import Argument
 
 
 @dataclass(frozen=True, slots=True)

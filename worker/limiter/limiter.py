@@ -20,15 +20,16 @@ from worker.core.outcome.outcome import Answer
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
 from worker.limiter.admission import Counters
-from worker.limiter.batcher import Argument, Batcher
+from worker.limiter.batcher import Batcher
 from worker.limiter.border import translated, understood
-from worker.limiter.connection import connect, disconnect
+from worker.limiter.connection import connect, disconnect, opener
 from worker.limiter.debts import Debts
 from worker.limiter.epoch import VERDICTS, epoch_event
 from worker.limiter.granted import granted
 from worker.limiter.keys import Keys
 from worker.limiter.ledger import Claim, Ledger, read
 from worker.limiter.redis_holds import Prober, RedisHolds, read_hold
+from worker.limiter.resp import Argument
 from worker.limiter.sign_of_life import write_sign_of_life
 from worker.ports import Events
 from worker.settings.sections import HoldSettings, RedisSettings
@@ -91,7 +92,7 @@ class RedisLimiter:
         self._is_known = False
         self._now_us = now_us
         self._client = connect(redis, self._greet)
-        self._batcher = Batcher(self._client)
+        self._batcher = Batcher(opener(self._client), self._patience_s)
         prober = Prober(secrets.token_hex(8), lease // timedelta(microseconds=1))
         self.holds: Final = RedisHolds(self._batcher, self._keys, hold, prober, now_us)
 

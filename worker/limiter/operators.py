@@ -10,7 +10,7 @@ from typing import Self
 
 from worker.core.limits.quota import Operation
 from worker.limiter.batcher import Batcher
-from worker.limiter.connection import connect, disconnect, no_greeting
+from worker.limiter.connection import connect, disconnect, no_greeting, opener
 from worker.limiter.keys import Keys
 from worker.limiter.redis_holds import Prober, RedisHolds
 from worker.limiter.ring import Shared, recent_slots, shared
@@ -23,7 +23,7 @@ class OperatorLimiter:
     def __init__(self, redis: RedisSettings, hold: HoldSettings) -> None:
         """Do not connect yet."""
         self._client = connect(redis, no_greeting)
-        self._batcher = Batcher(self._client)
+        self._batcher = Batcher(opener(self._client), redis.timeout.total_seconds())
         self._keys = Keys(redis.namespace)
         #: For the operator: set, release.
         self.holds = RedisHolds(self._batcher, self._keys, hold, Prober(secrets.token_hex(8), 0), lambda: 0)
