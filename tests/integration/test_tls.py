@@ -16,9 +16,12 @@ from deploy.local import install
 from deploy.local.ports import Ports
 from deploy.local.rabbitmq import RabbitMQ
 from deploy.local.server import Server
+from tests.batching import batching, echoes
 from tests.certificates import Authority, Pair
 from tests.makers import make_fields
+from tests.scripted_server import NewLoop, on_both_loops, run
 from tests.system import running_system
+from tests.waiting import eventually
 from worker.broker.connection import connected, open_channel
 from worker.errors import BrokerUnavailable, LimiterUnavailable
 from worker.limiter.border import translated
@@ -107,6 +110,26 @@ async def test_a_worker_sends_over_tls_to_servers_of_a_private_authority(secured
         await system.publish("otp", make_fields(id="r-1"))
 
         assert await system.settled(1) == {"done": 1}
+
+
+@on_both_loops
+def test_scripts_travel_over_tls_and_over_a_new_connection_when_one_has_ended(
+    new_loop: NewLoop, secured: Secured
+) -> None:
+    redis = secured.redis(client=secured.client)
+
+    async def scene() -> None:
+        administrator = connect(redis, no_greeting)
+        async with batching(redis.url.get_secret_value()) as batcher:
+            for size in (10, 20_000):
+                await echoes(batcher, 100, size)
+            ended = await administrator.client_kill_filter(skipme=True)
+            assert ended == 1
+            await eventually(lambda: batcher._link is None, 10, "the end is noticed")
+            await echoes(batcher, 100)
+        await disconnect(administrator)
+
+    run(new_loop, scene())
 
 
 async def ask_broker(settings: BrokerSettings) -> None:
