@@ -13,10 +13,10 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.bench import accuracy, micro, profiling, standstill, throughput
+from tests.bench import accuracy, micro, profiling, scripts, standstill, throughput
 from tests.bench.bed import bed
 
-_PARTS: Final = ("throughput", "accuracy", "profile", "micro")
+_PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts")
 #: Takes minutes, so it runs only when it is named.
 _STANDSTILL: Final = "standstill"
 #: Calls per second, and seconds.
@@ -52,6 +52,8 @@ async def _main(arguments: argparse.Namespace) -> None:
         console.print(standstill.table([stopped]))
     if "micro" in chosen:
         console.print(micro.table())
+    if "scripts" in chosen:
+        console.print(await scripts.table())
 
 
 def _arguments() -> argparse.Namespace:
