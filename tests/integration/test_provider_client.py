@@ -78,10 +78,10 @@ async def test_a_key_that_no_header_may_hold_fails_before_a_byte_is_written(key:
 async def test_whatever_else_the_library_raises_leaves_the_call_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte may have left: only what fails before is certain."""
 
-    async def read(_content: object) -> bytes:
+    def feed(_reader: object, _piece: object) -> None:
         raise LookupError("nobody expected this")
 
-    monkeypatch.setattr("worker.provider.client._read", read)
+    monkeypatch.setattr("worker.provider.http.answer.AnswerReader.feed", feed)
     async with (
         scripted_server(OK) as provider,
         Client(settings(f"http://127.0.0.1:{provider.port}"), RecordingEvents()) as client,

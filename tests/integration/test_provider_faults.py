@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -38,6 +37,8 @@ from tests.scripted_server import (
 from worker.core.outcome.outcome import Fault, Reply
 from worker.provider.client import Client
 from worker.provider.credentials import ConfiguredCredentials
+from worker.provider.http.connection import Connection
+from worker.provider.http.pool import Pool
 
 
 async def drips(writer: asyncio.StreamWriter) -> None:
@@ -159,7 +160,9 @@ def test_a_call_that_did_not_reach_the_provider_is_not_repeated_within_its_slot(
     assert nonces == ["n"]
 
 
-async def test_a_connection_that_was_closing_under_the_call_is_replaced_at_once() -> None:
+async def test_a_connection_that_was_closing_under_the_call_is_replaced_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It is closed after the call has taken it from the pool, before it is written to: nothing can have left."""
     nonces: list[str] = []
 
@@ -167,21 +170,20 @@ async def test_a_connection_that_was_closing_under_the_call_is_replaced_at_once(
         nonces.append(f"n-{len(nonces) + 1}")
         return nonces[-1]
 
-    async def close(*_: object) -> None:
-        for protocol in connector._acquired:
-            protocol.transport.close()
+    kept = Pool._kept
 
+    def closing(pool: Pool) -> Connection | None:
+        if connection := kept(pool):
+            assert connection._transport is not None
+            connection._transport.close()
+        return connection
+
+    monkeypatch.setattr(Pool, "_kept", closing)
     async with (
         scripted_server(OK) as provider,
         Client(settings(f"http://127.0.0.1:{provider.port}"), RecordingEvents(), nonce=nonce) as client,
     ):
         assert isinstance(await client.send(REQUEST, 300), Reply)
-        session: Any = client._session
-        connector = session.connector
-        tracing = aiohttp.TraceConfig()
-        tracing.on_connection_reuseconn.append(close)
-        tracing.freeze()
-        session._trace_configs.append(tracing)
         assert isinstance(await client.send(REQUEST, 300), Reply)
 
     assert nonces == ["n-1", "n-2", "n-3"]

@@ -1,1 +1,1 @@
-"""The provider's API: the only package that imports aiohttp's client and the provider's credentials library."""
+"""The provider's API: the only package that calls over HTTP, and that imports the provider's credentials library."""

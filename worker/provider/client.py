@@ -5,15 +5,12 @@ accepted, because the provider knows no idempotency key. So nothing that may hav
 what was not reached: a slot of the quota is for one call, and trying later is the business of the delay queues.
 """
 
-import math
 import secrets
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
-
-import aiohttp
-from yarl import URL
 
 from worker import __version__
 from worker.core.limits.quota import Operation
@@ -21,21 +18,24 @@ from worker.core.message.decode import Request
 from worker.core.outcome.outcome import Fault, Reply
 from worker.ports import Events
 from worker.provider.credentials import Credentials, credentials_of
+from worker.provider.http.pool import Bounds, Peer, Pool
+from worker.provider.http.request import post
 from worker.provider.parameters import parameters_of
-from worker.provider.replies import MOST_BYTES, read_reply
+from worker.provider.replies import MOST_BYTES, RETRY_AFTER, read_reply
 from worker.provider.signature import AccessKey, signed
+from worker.settings.address import ENDPOINT, Address, parse
 from worker.settings.sections import ProviderSettings
 
-#: Seconds that an address of the provider is remembered: new connections are rare, its addresses change.
-_DNS_TTL_S: Final = 60
+#: The headers of every call.
+_HEADERS: Final = {
+    "Accept": "application/json",
+    # No compression: an answer is a few hundred bytes, and a bomb would be unpacked before it is measured.
+    "Accept-Encoding": "identity",
+    "User-Agent": f"sms-worker/{__version__}",
+}
+_PORTS: Final = {"http": 80, "https": 443}
 #: Codes after which other keys are looked for.
 _REFUSED_KEY: Final = ("InvalidSecurityToken", "InvalidAccessKeyId")
-
-#: Failures before the first byte.
-_NOTHING_SENT: Final = (
-    aiohttp.ClientConnectorError,  # refused, unreachable, no such name, TLS and certificates
-    aiohttp.ConnectionTimeoutError,
-)
 
 
 def _now() -> datetime:
@@ -63,44 +63,21 @@ class Client:
         self._credentials = credentials or credentials_of(settings, events)
         self._now = now
         self._nonce = nonce
-        self._base = URL(settings.endpoint)
-        self._host = self._base.host_port_subcomponent or ""
-        self._session: aiohttp.ClientSession | None = None
+        self._endpoint = parse(settings.endpoint, ENDPOINT)
+        self._host = _host_header(self._endpoint)
+        self._pool: Pool | None = None
 
     async def start(self) -> None:
         """Look for keys and open the pool; no connection is made yet."""
-        settings = self._settings
-        connect_s, read_s = settings.connect_timeout.total_seconds(), settings.read_timeout.total_seconds()
-        # The limit of the whole call ends an answer that drips. It is the sum of its parts, and none is rounded up as
-        # aiohttp would: so it never strikes before the connect timeout, which tells that nothing was sent.
-        timeout = aiohttp.ClientTimeout(
-            total=connect_s + read_s, connect=connect_s, sock_read=read_s, ceil_threshold=math.inf
-        )
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=settings.concurrency,
-                keepalive_timeout=settings.keepalive.total_seconds(),
-                ttl_dns_cache=_DNS_TTL_S,
-            ),
-            timeout=timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # No compression: an answer is a few hundred bytes, and a bomb would be unpacked before it is measured.
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"sms-worker/{__version__}",
-            },
-            skip_auto_headers=("Content-Type",),
-            # Proxies and .netrc of the environment would cost a thread hop for every call.
-            trust_env=False,
-        )
+        self._pool = Pool(_peer(self._endpoint), _bounds(self._settings))
         await self._credentials.start()
 
     async def aclose(self) -> None:
         """Close every connection; a call that is still in flight ends as cut."""
         await self._credentials.aclose()
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            await self._pool.aclose()
+            self._pool = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -116,52 +93,54 @@ class Client:
 
         When the connection that was kept was just closing under the call, another one takes its place, at once.
         """
-        session, key = self._session, self._credentials.key
-        if session is None or session.closed or key is None:
+        pool, key = self._pool, self._credentials.key
+        if pool is None or key is None:
             return Fault.NOT_REACHED
         operation = Operation.of(request.sms)
         parameters = parameters_of(request, validity_s, self._settings.channel_id)
-        answer = await self._call(session, key, operation, parameters)
+        answer = await self._call(pool, key, operation, parameters)
         if answer is None:
-            answer = await self._call(session, key, operation, parameters) or Fault.NOT_REACHED
+            answer = await self._call(pool, key, operation, parameters) or Fault.NOT_REACHED
         if isinstance(answer, Reply) and answer.code is not None and answer.code.startswith(_REFUSED_KEY):
             self._credentials.stale(key)
         return answer
 
     async def _call(
-        self, session: aiohttp.ClientSession, key: AccessKey, operation: Operation, parameters: dict[str, str]
+        self, pool: Pool, key: AccessKey, operation: Operation, parameters: dict[str, str]
     ) -> Reply | Fault | None:
-        """Sign and make one call; None when its connection was closing already, and aiohttp did not write to it.
-
-        aiohttp puts the URL, and so the number and the text, into the texts of its exceptions: none may leave here.
-        """
+        """Sign and make one call; None when its connection was closing already, and nothing was written to it."""
         query, headers = signed(
             operation.value, parameters, host=self._host, key=key, instant=self._now(), nonce=self._nonce()
         )
-        url = URL.build(
-            scheme=self._base.scheme, authority=self._base.raw_authority, path="/", query_string=query, encoded=True
-        )
-        if not "".join(headers.values()).isprintable():  # aiohttp would find it only while it writes
-            raise ValueError("a header of the call has a character that no header may hold")
+        request = post(query, headers | _HEADERS)
         try:
-            async with session.post(url, headers=headers, allow_redirects=False) as response:
-                body = await _read(response.content)
-        except aiohttp.ClientConnectionResetError:
-            return None
-        except _NOTHING_SENT:
-            return Fault.NOT_REACHED
-        except TimeoutError:
-            return Fault.TIMEOUT
-        except Exception:  # noqa: BLE001 - whatever a peer makes the library raise, bytes may have left
+            answer = await pool.exchange(request)
+        except Exception:  # noqa: BLE001 - nothing is raised there; if it is all the same, bytes may have left
             return Fault.CONNECTION_CUT
-        return read_reply(response.status, response.headers, body)
+        if answer is None or isinstance(answer, Fault):
+            return answer
+        return read_reply(answer.status, answer.headers, answer.body)
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    """The body, or as much of it as shows that it is too long to be an answer of the provider."""
-    body = b""
-    async for chunk in content.iter_any():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            break
-    return body
+def _host_header(endpoint: Address) -> str:
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return host if endpoint.port in {None, _PORTS[endpoint.scheme]} else f"{host}:{endpoint.port}"
+
+
+def _peer(endpoint: Address) -> Peer:
+    context = None
+    if endpoint.scheme == "https":
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+    return Peer(endpoint.host, endpoint.port or _PORTS[endpoint.scheme], context)
+
+
+def _bounds(settings: ProviderSettings) -> Bounds:
+    return Bounds(
+        connections=settings.concurrency,
+        connect_s=settings.connect_timeout.total_seconds(),
+        read_s=settings.read_timeout.total_seconds(),
+        keepalive_s=settings.keepalive.total_seconds(),
+        most_body=MOST_BYTES,
+        headers=frozenset({RETRY_AFTER.encode()}),
+    )

@@ -19,7 +19,8 @@ MOST_BYTES: Final = 65_536
 _LONGEST_IDENTIFIER: Final = 128
 #: Digits of the longest wait that is believed, in milliseconds: 11 days.
 _MOST_DIGITS: Final = 9
-_RETRY_AFTER: Final = "x-acs-retry-after"
+#: The only header that is read.
+RETRY_AFTER: Final = "x-acs-retry-after"
 _XML_FIELDS: Final = re.compile(rb"<(Code|RequestId)>\s*([^<]{1,256}?)\s*</\1>")
 
 
@@ -39,7 +40,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         message_id=_identifier(fields.get("MessageId")),
         segments=_count(fields.get("Segments")),
         country=_country(fields.get("NumberDetail")),
-        retry_after=_retry_after(headers.get(_RETRY_AFTER)),
+        retry_after=_retry_after(headers.get(RETRY_AFTER)),
     )
 
 
