@@ -13,12 +13,16 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.bench import accuracy, micro, profiling, scripts, standstill, throughput
+from tests.bench import accuracy, delays, micro, profiling, scripts, standstill, throughput
 from tests.bench.bed import bed
 
 _PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts")
-#: Takes minutes, so it runs only when it is named.
+#: They take minutes, so they run only when they are named.
 _STANDSTILL: Final = "standstill"
+_DELAYS: Final = "delays"
+#: Schedules whose lateness is measured: when nothing else waits, and behind so many of their lane at so many a second.
+_SCHEDULES: Final = 300
+_BEHIND: Final = (50, 20_000, 200)
 #: Calls per second, and seconds.
 _QUOTAS: Final = ((30, 20), (500, 10), (1000, 10))
 
@@ -50,6 +54,13 @@ async def _main(arguments: argparse.Namespace) -> None:
                 ground, backlog=arguments.backlog, rate=arguments.rate, code=arguments.code, seconds=arguments.seconds
             )
         console.print(standstill.table([stopped]))
+    if _DELAYS in chosen:
+        schedules, backlog, rate = _BEHIND
+        async with bed() as ground:
+            idle = await delays.idle(ground, _SCHEDULES)
+        async with bed() as ground:
+            behind = await delays.behind(ground, schedules, backlog=backlog, rate=rate)
+        console.print(delays.table([idle, behind]))
     if "micro" in chosen:
         console.print(micro.table())
     if "scripts" in chosen:
@@ -61,9 +72,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "parts",
         nargs="*",
-        choices=[*_PARTS, _STANDSTILL, []],
+        choices=[*_PARTS, _STANDSTILL, _DELAYS, []],
         metavar="PART",
-        help=f"of {', '.join(_PARTS)} (all when none is named), {_STANDSTILL}",
+        help=f"of {', '.join(_PARTS)} (all when none is named), {_STANDSTILL}, {_DELAYS}",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="requests of each run (20000)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (3)")

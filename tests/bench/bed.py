@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -55,14 +56,26 @@ class Bed:
             await self.channel.queue_purge(queue.name)
         async with self.http.post(f"{self.endpoint}/sandbox/reset") as response:
             response.raise_for_status()
-        lanes = [lane for lane, requests in each.items() for _ in range(requests)]
-        async with Publisher(AMQP_URL, self.topology.namespace) as publisher:
-            for start in range(0, len(lanes), _AT_ONCE):
-                await asyncio.gather(
-                    *(publisher.publish(self._request(lane)) for lane in lanes[start : start + _AT_ONCE])
-                )
-        while await self.waiting() < len(lanes):
+        async with self.publisher() as publisher:
+            await self.add(each, publisher)
+        while await self.waiting() < sum(each.values()):
             await asyncio.sleep(0.05)
+
+    def publisher(self) -> Publisher:
+        """What publishes into this namespace, once it is entered."""
+        return Publisher(AMQP_URL, self.topology.namespace)
+
+    async def add(self, each: Mapping[Lane, int], publisher: Publisher) -> None:
+        """Publish so many more requests to each lane."""
+        lanes = [lane for lane, requests in each.items() for _ in range(requests)]
+        for start in range(0, len(lanes), _AT_ONCE):
+            await asyncio.gather(*(publisher.publish(self._request(lane)) for lane in lanes[start : start + _AT_ONCE]))
+
+    async def publish(self, publisher: Publisher, lane: Lane, *, not_before: datetime) -> dict[str, float]:
+        """Publish one request for *not_before*; returns its id with that instant in Unix seconds."""
+        request = self._request(lane) | {"not_before": not_before.isoformat()}
+        await publisher.publish(request)
+        return {request["id"]: not_before.timestamp()}
 
     def _request(self, lane: Lane) -> dict[str, Any]:
         index = next(self._numbers)
