@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tests.bench.bed import Bed
 from tests.bench.programs import Machine
-from worker.core.lane import Lane
+from worker.core.message.lane import Lane
 
 #: Schedules lie so far ahead when nothing else waits. Seconds.
 _AHEAD_S: Final = (0.1, 5.0)

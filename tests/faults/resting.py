@@ -20,7 +20,7 @@ _TOPOLOGY: Final = Topology()
 _ENDS: Final = (_TOPOLOGY.done_queue, *(_TOPOLOGY.dead_queue(dead) for dead in DEAD_CLASSES))
 #: From the top of the ladder down to the ends: what moves while it is read moves towards what is read later.
 _ALL: Final = (
-    *(_TOPOLOGY.delay_queue(level) for level in reversed(range(_TOPOLOGY.levels))),
+    *_TOPOLOGY.delay_queues(),
     *(queue.name for queue in _TOPOLOGY.queues() if ".send." in queue.name),
     *_ENDS,
 )

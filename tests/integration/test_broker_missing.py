@@ -32,7 +32,7 @@ TWO_SECONDS = TOPOLOGY.to_lane_after(timedelta(seconds=2), Lane.OTP)
 @pytest.mark.parametrize(
     ("route", "queue"),
     [
-        (TWO_SECONDS, TOPOLOGY.delay_queue(1)),
+        (TWO_SECONDS, "sms.delay.01"),
         (TOPOLOGY.to_done(Lane.OTP), TOPOLOGY.done_queue),
         (TOPOLOGY.to_dead(ErrorClass.EXPIRED), TOPOLOGY.dead_queue(ErrorClass.EXPIRED)),
     ],

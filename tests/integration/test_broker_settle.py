@@ -164,8 +164,8 @@ async def test_a_request_that_ends_its_worker_every_time_becomes_poison(amqp_url
     assert await depth(amqp_url, LANE_QUEUE) == 0
 
 
-@pytest.mark.parametrize("seconds", [1, 3])
-async def test_a_delayed_message_is_at_its_lane_not_early_and_soon(amqp_url: str, seconds: int) -> None:
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 1, 2.9])
+async def test_a_delayed_message_is_at_its_lane_not_early_and_soon(amqp_url: str, seconds: float) -> None:
     await declared(amqp_url)
     route = TOPOLOGY.to_lane_after(timedelta(seconds=seconds), Lane.NOTIFY)
     loop = asyncio.get_running_loop()
@@ -174,7 +174,7 @@ async def test_a_delayed_message_is_at_its_lane_not_early_and_soon(amqp_url: str
         await publisher.publish(outgoing(route, b"later", **{"x-sms-attempts": 1}))
         (message,) = await take(amqp_url, TOPOLOGY.lane_queue(Lane.NOTIFY))
 
-    assert seconds <= loop.time() - began < seconds + 1
+    assert seconds <= loop.time() - began < seconds + 0.5  # much later than it should be: other tests share the machine
     assert message.body == b"later"
 
 

@@ -148,6 +148,12 @@ def test_the_code_of_the_last_failure_stays_on_a_request_that_ran_out_of_time() 
     assert died(make_failed("ServiceUnavailable")).reason.code == "ServiceUnavailable"
 
 
+def test_a_window_is_asked_again_when_it_reopens_and_not_without_a_pause() -> None:
+    delays = [retried(Closed("otp 1 per 30 s", timedelta(seconds=after))).delay for after in (12.3, 0.2, 0.001)]
+
+    assert delays == [timedelta(seconds=12.3), timedelta(seconds=0.2), timedelta(seconds=0.05)]
+
+
 def test_a_hold_is_asked_about_again_after_its_time_and_half_as_much_again_by_chance() -> None:
     held = OnHold("sender ACME", "INVALID_SENDERID", timedelta(seconds=40))
 

@@ -38,7 +38,7 @@ TABLE: list[tuple[str, tuple[Lane, ...], timedelta, str, float]] = [
     ("ALERT_LIMIT_MONTH", ANY, timedelta(days=7), "dead limited", 0),
     ("window closed for 90 s", ANY, AMPLE, "retry", 90),
     ("window closed for 90 s", ANY, timedelta(seconds=90), "dead limited", 0),
-    ("window that just opened", ANY, AMPLE, "retry", 1),
+    ("window that just opened", ANY, AMPLE, "retry", 0.05),
     ("early by 60 s", ANY, AMPLE, "retry", 60),
     ("early by 60 s", ANY, timedelta(seconds=60), "dead expired", 0),
     ("local.timeout", (Lane.OTP,), AMPLE, "retry", 2.5),

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from worker.core.ladder import LEVELS
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
-from worker.core.topology import DELIVERY_LIMIT, LEVELS, NEVER_DROP, Bounds, Queue, Route, Topology
+from worker.core.topology import DELIVERY_LIMIT, NEVER_DROP, Bounds, Queue, Route, Topology
 
 TOPOLOGY = Topology()
 QUEUES = {queue.name: queue for queue in TOPOLOGY.queues()}
@@ -17,19 +18,37 @@ QUEUES = {queue.name: queue for queue in TOPOLOGY.queues()}
     [
         (timedelta(seconds=-5), "sms.due", "otp"),
         (timedelta(0), "sms.due", "otp"),
-        (timedelta(microseconds=1), "sms.delay.00", "0.0.0.1.otp"),
-        (timedelta(seconds=1), "sms.delay.00", "0.0.0.1.otp"),
-        (timedelta(seconds=1.001), "sms.delay.01", "0.0.1.0.otp"),
-        (timedelta(seconds=2), "sms.delay.01", "0.0.1.0.otp"),
-        (timedelta(seconds=8), "sms.delay.03", "1.0.0.0.otp"),
-        (timedelta(seconds=15), "sms.delay.03", "1.1.1.1.otp"),
-        (timedelta(seconds=16), "sms.delay.03", "1.1.1.1.otp"),
+        (timedelta(microseconds=1), "sms.delay.063ms", "0.0.0.0.0.0.0.1.otp.due"),
+        (timedelta(milliseconds=62.5), "sms.delay.063ms", "0.0.0.0.0.0.0.1.otp.due"),
+        (timedelta(milliseconds=62.501), "sms.delay.125ms", "0.0.0.0.0.0.1.0.otp.due"),
+        (timedelta(milliseconds=500), "sms.delay.500ms", "0.0.0.0.1.0.0.0.otp.due"),
+        (timedelta(milliseconds=937.501), "sms.delay.00", "0.0.0.1.0.0.0.0.otp.due"),
+        (timedelta(seconds=1), "sms.delay.00", "0.0.0.1.0.0.0.0.otp.due"),
+        (timedelta(seconds=1.001), "sms.delay.00", "0.0.0.1.0.0.0.1.otp.due"),
+        (timedelta(seconds=2), "sms.delay.01", "0.0.1.0.0.0.0.0.otp.due"),
+        (timedelta(seconds=8), "sms.delay.03", "1.0.0.0.0.0.0.0.otp.due"),
+        (timedelta(seconds=15.9375), "sms.delay.03", "1.1.1.1.1.1.1.1.otp.due"),
+        (timedelta(seconds=16), "sms.delay.03", "1.1.1.1.1.1.1.1.otp.due"),
     ],
 )
 def test_a_delay_enters_the_ladder_at_its_highest_bit_and_is_never_early(
     delay: timedelta, exchange: str, key: str
 ) -> None:
     assert Topology(levels=4).to_lane_after(delay, Lane.OTP) == Route(exchange, key)
+
+
+@pytest.mark.parametrize("level", range(LEVELS))
+def test_the_queues_of_whole_seconds_are_what_they_always_were(level: int) -> None:
+    """Their arguments cannot be changed: a version that asked for others could not start beside the old one."""
+    below = f"sms.delay.{level - 1:02d}" if level else "sms.delay.end"
+
+    assert QUEUES[f"sms.delay.{level:02d}"].arguments == {
+        "x-queue-type": "quorum",
+        "x-message-ttl": 1000 * 2**level,
+        "x-dead-letter-exchange": below,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
 
 
 def test_the_ladder_reaches_a_schedule_of_31_days() -> None:
@@ -39,7 +58,7 @@ def test_the_ladder_reaches_a_schedule_of_31_days() -> None:
 def test_every_queue_is_replicated_and_none_forgets_what_it_passes_on() -> None:
     assert all(queue.arguments["x-queue-type"] == "quorum" for queue in QUEUES.values())
     passing_on = [queue for queue in QUEUES.values() if "x-dead-letter-exchange" in queue.arguments]
-    assert len(passing_on) == len(Lane) + LEVELS
+    assert len(passing_on) == len(Lane) + len(TOPOLOGY.delay_queues())
     assert {queue.arguments["x-dead-letter-strategy"] for queue in passing_on} == {"at-least-once"}
     assert {queue.arguments["x-overflow"] for queue in passing_on} == {"reject-publish"}
 
@@ -96,7 +115,15 @@ def test_only_what_came_through_an_exchange_of_the_workers_has_headers_that_coun
     topology = Topology("acme")
 
     assert all(
-        topology.is_ours(exchange) for exchange in ("acme.due", "acme.delay.00", "acme.delay.21", "acme.delay.end")
+        topology.is_ours(exchange)
+        for exchange in (
+            "acme.due",
+            "acme.delay.00",
+            "acme.delay.21",
+            "acme.delay.end",
+            "acme.delay.063ms",
+            "acme.delay.due",
+        )
     )
     assert not any(
         topology.is_ours(exchange)
@@ -112,5 +139,5 @@ def test_only_what_came_through_an_exchange_of_the_workers_has_headers_that_coun
         )
     )
     ends = {topology.back_to_lane(lane).exchange for lane in Lane}
-    ends |= {topology.to_lane_after(timedelta(seconds=delay), Lane.OTP).exchange for delay in (0, 1, 5, 3_000_000)}
+    ends |= {topology.to_lane_after(timedelta(seconds=delay), Lane.OTP).exchange for delay in (0, 0.1, 1, 5, 3_000_000)}
     assert all(map(topology.is_ours, ends))

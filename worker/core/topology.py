@@ -1,26 +1,26 @@
 """The broker's exchanges, queues and bindings as values, and the route of a delay.
 
-Names are ``<namespace>.…`` and are built here only. The delay ladder: level *n* is a queue whose messages expire
-after 2**n seconds. A delay in whole seconds, written in binary, is the routing key; at each level a topic exchange
-sends the message into the level's queue when its bit is set, else straight to the next lower level. So one publish
-reaches any delay, with at most one hop per set bit, and no message waits behind a longer one.
+Names are ``<namespace>.…`` and are built here only. The ladder of delays (`core/ladder.py`): each rung is a queue whose
+messages expire after its time; before it, a topic exchange sends a message into the queue when its bit of the routing
+key is set, else straight to the next lower rung. The whole seconds end at ``delay.end`` for good, because a queue's
+dead-letter exchange cannot be changed. There, a key that ends in its lane goes to its lane: a version without fractions
+of a second routed it. One that ends in ``due`` goes on to the fractions.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from math import ceil
 from typing import Any, Final
 
+from worker.core.ladder import LEVELS, Rung, descent, fractions, longest, seconds
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 
-#: Levels of the ladder: 2**22 - 1 seconds are 48 days, and a schedule reaches 31.
-LEVELS: Final = 22
 #: A looked-at dead letter must never be dropped. To 4.x -1 means unlimited, to 3.10 "drop at once"; this works on both.
 NEVER_DROP: Final = 1_000_000_000
 #: Deliveries of one request before it counts as poison: it ended that many workers, or that many connections.
 DELIVERY_LIMIT: Final = 20
+_DUE: Final = "due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Topology:
     @property
     def longest_delay(self) -> timedelta:
         """The ladder holds no longer."""
-        return timedelta(seconds=2**self.levels - 1)
+        return longest(self.levels)
 
     def lane_queue(self, lane: Lane) -> str:
         """The queue of requests on *lane*."""
@@ -93,9 +93,9 @@ class Topology:
         """The queue of outcome events."""
         return f"{self.namespace}.done"
 
-    def delay_queue(self, level: int) -> str:
-        """The queue whose messages wait 2**level seconds."""
-        return f"{self.namespace}.delay.{level:02d}"
+    def delay_queues(self) -> tuple[str, ...]:
+        """The queues of the ladder, as a message comes down: the longest wait first."""
+        return tuple(map(self._delay, self._rungs()))
 
     def to_lane(self, lane: Lane) -> Route:
         """To the queue of *lane*, as publishers do."""
@@ -126,36 +126,35 @@ class Topology:
         return Route(self.dead_exchange, error_class.value)
 
     def to_lane_after(self, delay: timedelta, lane: Lane) -> Route:
-        """To *lane* after *delay*, rounded up to a whole second; never early, at once when it is not positive.
+        """To *lane* after *delay*, rounded up to a sixteenth of a second; never early, at once when it is not positive.
 
         >>> Topology(levels=4).to_lane_after(timedelta(seconds=4.2), Lane.OTP)
-        Route(exchange='sms.delay.02', key='0.1.0.1.otp')
+        Route(exchange='sms.delay.02', key='0.1.0.0.0.1.0.0.otp.due')
         """
-        seconds = min(ceil(delay.total_seconds()), 2**self.levels - 1)
-        if seconds <= 0:
+        way = descent(delay, self.levels)
+        if way is None:
             return self.back_to_lane(lane)
-        bits = format(seconds, f"0{self.levels}b")
-        return Route(self.delay_queue(seconds.bit_length() - 1), ".".join((*bits, lane.value)))
+        return Route(self._delay(way.first), f"{way.bits}.{_due_key(lane)}")
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """Every exchange, in an order in which each may be declared."""
         name = self.namespace
-        ladder = (Exchange(self.delay_queue(level), "topic") for level in range(self.levels))
         return (
             Exchange(f"{name}.unroutable", "fanout"),
             Exchange(f"{name}.send", "direct", {"alternate-exchange": f"{name}.unroutable"}),
             Exchange(self._due, "direct"),
             Exchange(f"{name}.done", "topic"),
             Exchange(self.dead_exchange, "direct"),
+            Exchange(self._seconds_end, "topic"),
             Exchange(self._ladder_end, "topic"),
-            *ladder,
+            *(Exchange(name, "topic") for name in self.delay_queues()),
         )
 
     def queues(self) -> tuple[Queue, ...]:
         """Every queue."""
         return (
             *(Queue(self.lane_queue(lane), self._lane_arguments()) for lane in Lane),
-            *(Queue(self.delay_queue(level), self._delay_arguments(level)) for level in range(self.levels)),
+            *(Queue(self._delay(rung), self._delay_arguments(rung, below)) for rung, below in self._steps()),
             *(Queue(self.dead_queue(error_class), _dead_arguments()) for error_class in DEAD_CLASSES),
             Queue(self.done_queue, self._done_arguments()),
         )
@@ -166,7 +165,9 @@ class Topology:
         return (
             *(Binding(f"{name}.send", self.lane_queue(lane), lane.value) for lane in Lane),
             *(Binding(self._due, self.lane_queue(lane), lane.value) for lane in Lane),
-            *(Binding(self._ladder_end, self.lane_queue(lane), f"#.{lane.value}") for lane in Lane),
+            *(Binding(self._seconds_end, self.lane_queue(lane), f"#.{lane.value}") for lane in Lane),
+            Binding(self._seconds_end, self._delay(fractions()[0]), f"#.{_DUE}", to_exchange=True),
+            *(Binding(self._ladder_end, self.lane_queue(lane), f"#.{_due_key(lane)}") for lane in Lane),
             *self._ladder_bindings(),
             *(Binding(self.dead_exchange, self.dead_queue(dead), dead.value) for dead in DEAD_CLASSES),
             Binding(f"{name}.unroutable", self.dead_queue(ErrorClass.UNROUTABLE), ""),
@@ -178,17 +179,29 @@ class Topology:
         return f"{self.namespace}.due"
 
     @property
-    def _ladder_end(self) -> str:
+    def _seconds_end(self) -> str:
         return f"{self.namespace}.delay.end"
 
-    def _below(self, level: int) -> str:
-        return self.delay_queue(level - 1) if level else self._ladder_end
+    @property
+    def _ladder_end(self) -> str:
+        return f"{self.namespace}.delay.due"
+
+    def _delay(self, rung: Rung) -> str:
+        return f"{self.namespace}.delay.{rung.name}"
+
+    def _rungs(self) -> tuple[Rung, ...]:
+        return (*seconds(self.levels), *fractions())
+
+    def _steps(self) -> Iterator[tuple[Rung, str]]:
+        """Every rung with the exchange below it."""
+        for part, end in ((seconds(self.levels), self._seconds_end), (fractions(), self._ladder_end)):
+            yield from zip(part, [*map(self._delay, part[1:]), end], strict=True)
 
     def _ladder_bindings(self) -> Iterator[Binding]:
-        for level in range(self.levels):
-            before = "*." * (self.levels - 1 - level)
-            yield Binding(self.delay_queue(level), self.delay_queue(level), f"{before}1.#")
-            yield Binding(self.delay_queue(level), self._below(level), f"{before}0.#", to_exchange=True)
+        for place, (rung, below) in enumerate(self._steps()):
+            name, before = self._delay(rung), "*." * place
+            yield Binding(name, name, f"{before}1.#")
+            yield Binding(name, below, f"{before}0.#", to_exchange=True)
 
     def _lane_arguments(self) -> dict[str, Any]:
         return _quorum() | {
@@ -198,10 +211,10 @@ class Topology:
             **_at_least_once(),
         }
 
-    def _delay_arguments(self, level: int) -> dict[str, Any]:
+    def _delay_arguments(self, rung: Rung, below: str) -> dict[str, Any]:
         return _quorum() | {
-            "x-message-ttl": 1000 * 2**level,
-            "x-dead-letter-exchange": self._below(level),
+            "x-message-ttl": rung.ttl_ms,
+            "x-dead-letter-exchange": below,
             **_at_least_once(),
         }
 
@@ -211,6 +224,11 @@ class Topology:
             "x-message-ttl": int(self.done.age.total_seconds() * 1000),
             "x-delivery-limit": NEVER_DROP,
         }
+
+
+def _due_key(lane: Lane) -> str:
+    """Ends in another word than the lane: what ends in that goes no further than `_seconds_end`."""
+    return f"{lane.value}.{_DUE}"
 
 
 def _quorum() -> dict[str, Any]:

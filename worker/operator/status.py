@@ -116,7 +116,7 @@ def _lanes(found: Found, settings: Settings) -> list[dict[str, Any]] | None:
 
 def _other_queues(topology: Topology) -> list[str]:
     return [
-        *map(topology.delay_queue, range(topology.levels)),
+        *reversed(topology.delay_queues()),
         topology.done_queue,
         *map(topology.dead_queue, DEAD_CLASSES),
     ]

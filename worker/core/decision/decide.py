@@ -45,8 +45,10 @@ from worker.core.outcome.outcome import (
 REOPENING_SPREAD: Final = timedelta(minutes=1)
 #: Straight back to the lane, past the ladder of delays.
 _AT_ONCE: Final = timedelta(0)
-#: What is put off waits at least this long: with less a request would circle without a pause.
-_SHORTEST_WAIT: Final = timedelta(seconds=1)
+#: A closed window knows when it reopens, and that may be at once; with no pause at all a request could circle.
+_SHORTEST_CLOSED: Final = timedelta(milliseconds=50)
+#: What is held waits at least this long: a hold is looked at each second, and half of the time left becomes nothing.
+_SHORTEST_HELD: Final = timedelta(seconds=1)
 #: How soon a request is looked at again that somebody else calls for: most calls take less, an OTP cannot wait longer.
 _UNDERWAY_POLL: Final = timedelta(seconds=2)
 #: The remedy of a request for which there is no time left to try again; its code's own may say that it is retried.
@@ -139,7 +141,7 @@ def _put_off(request: Request, outcome: Closed | Early | OnHold, now: datetime, 
     if isinstance(outcome, Closed):
         remedy = "None needed while it is retried; a wider limit ([limits]) or a later deadline lets it pass."
         reason = _local("local.window", f"the window {outcome.window} is full", remedy)
-        delay, otherwise = max(outcome.after, _SHORTEST_WAIT), ErrorClass.LIMITED
+        delay, otherwise = max(outcome.after, _SHORTEST_CLOSED), ErrorClass.LIMITED
     elif isinstance(outcome, Early):
         remedy = "None needed: it is sent when its time has come."
         reason, delay = _local("local.early", "its time has not come", remedy), outcome.until - now
@@ -147,7 +149,7 @@ def _put_off(request: Request, outcome: Closed | Early | OnHold, now: datetime, 
         reason = _local("local.held", f"the {outcome.name} is held: {outcome.code}", _UNTOUCHED)
         # Back while there is time: the hold may be lifted sooner than it says.
         soonest = min(spread(outcome.after, jitter), (request.deadline - now) / 2)
-        delay = max(soonest, _SHORTEST_WAIT)
+        delay = max(soonest, _SHORTEST_HELD)
     return _retry_in_time(request, delay, reason, request.history, now, otherwise=otherwise)
 
 

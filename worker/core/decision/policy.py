@@ -14,7 +14,7 @@ class Backoff:
     """A bound that doubles with every retry; the delay is drawn evenly from zero to it.
 
     The spread keeps many requests that failed together from coming back together. The ladder of delay queues rounds
-    up to a whole second, so no retry follows at once.
+    up to a sixteenth of a second.
     """
 
     #: Upper bound of the first delay.
