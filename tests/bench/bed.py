@@ -91,7 +91,7 @@ class Bed:
 
     async def waiting(self) -> int:
         """Requests in the lanes that nobody has taken."""
-        found = await depths(self.channel, [self.topology.lane_queue(lane) for lane in Lane])
+        found = await depths(self.channel, [queue for lane in Lane for queue in self.topology.queues_of(lane)])
         return sum(depth.messages for depth in found.values())
 
     async def done(self) -> int:

@@ -57,7 +57,8 @@ class Publishing:
         """Messages that are ready on all lanes; so many that nobody would add to them when the broker is away."""
         try:
             channel = await self._open()
-            found = [await channel.queue_declare(_TOPOLOGY.lane_queue(lane), passive=True) for lane in Lane]
+            queues = [queue for lane in Lane for queue in _TOPOLOGY.queues_of(lane)]
+            found = [await channel.queue_declare(queue, passive=True) for queue in queues]
         except _BROKEN:
             await self._drop()
             return sys.maxsize

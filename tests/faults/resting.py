@@ -12,6 +12,7 @@ from aiormq.exceptions import AMQPError
 from tests.brokers import raw_channel, take
 from tests.faults.accounts import DONE, Rest
 from tests.waiting import eventually
+from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import DEAD_CLASSES
 from worker.core.topology import Topology
 
@@ -21,7 +22,7 @@ _ENDS: Final = (_TOPOLOGY.done_queue, *(_TOPOLOGY.dead_queue(dead) for dead in D
 #: From the top of the ladder down to the ends: what moves while it is read moves towards what is read later.
 _ALL: Final = (
     *_TOPOLOGY.delay_queues(),
-    *(queue.name for queue in _TOPOLOGY.queues() if ".send." in queue.name),
+    *(queue for lane in Lane for queue in reversed(_TOPOLOGY.queues_of(lane))),
     *_ENDS,
 )
 #: Messages taken at once.

@@ -234,10 +234,10 @@ async def test_what_the_broker_says_of_its_patience_is_passed_on(
     left = [BrokerUnavailable("unknown delivery tag"), BrokerUnavailable(text)]
     consume = Intake._consume
 
-    async def fail(intake: Intake, connection: Any, lane: Lane, queue: str) -> None:
+    async def fail(intake: Intake, connection: Any, lane: Lane) -> None:
         if left:
             raise left.pop()
-        await consume(intake, connection, lane, queue)
+        await consume(intake, connection, lane)
 
     monkeypatch.setattr(Intake, "_consume", fail)
     await declared(amqp_url)

@@ -50,7 +50,7 @@ async def test_a_queue_that_is_missing_is_told_by_its_exchange_and_key_and_made_
             await channel.queue_delete(queue)
         async with asyncio.timeout(20):
             await settler_for(publisher, events).hand_over(delivery, outgoing(route))
-        await filled(amqp_url, TOPOLOGY.lane_queue(Lane.OTP) if route == TWO_SECONDS else queue, 0)
+        await filled(amqp_url, TOPOLOGY.due_queue(Lane.OTP) if route == TWO_SECONDS else queue, 0)
 
     assert await depth(amqp_url, queue) <= 1
     told = events.named("broker.unroutable")

@@ -165,14 +165,14 @@ async def test_a_request_that_ends_its_worker_every_time_becomes_poison(amqp_url
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 1, 2.9])
-async def test_a_delayed_message_is_at_its_lane_not_early_and_soon(amqp_url: str, seconds: float) -> None:
+async def test_a_delayed_message_is_due_on_its_lane_not_early_and_soon(amqp_url: str, seconds: float) -> None:
     await declared(amqp_url)
     route = TOPOLOGY.to_lane_after(timedelta(seconds=seconds), Lane.NOTIFY)
     loop = asyncio.get_running_loop()
     async with publishing(amqp_url) as publisher:
         began = loop.time()
         await publisher.publish(outgoing(route, b"later", **{"x-sms-attempts": 1}))
-        (message,) = await take(amqp_url, TOPOLOGY.lane_queue(Lane.NOTIFY))
+        (message,) = await take(amqp_url, TOPOLOGY.due_queue(Lane.NOTIFY))
 
     assert seconds <= loop.time() - began < seconds + 0.5  # much later than it should be: other tests share the machine
     assert message.body == b"later"

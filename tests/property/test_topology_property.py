@@ -54,12 +54,14 @@ def walk(topology: Topology, route: Route) -> tuple[list[str], int]:
 
 
 @given(delay=DELAYS, lane=st.sampled_from(Lane))
-def test_a_delayed_message_is_never_early_little_late_and_ends_in_its_lane(delay: timedelta, lane: Lane) -> None:
+def test_a_delayed_message_is_never_early_little_late_and_ends_where_its_lane_has_what_is_due(
+    delay: timedelta, lane: Lane
+) -> None:
     wanted = min(max(delay, timedelta(0)), TOPOLOGY.longest_delay)
 
     visited, waited_ms = walk(TOPOLOGY, TOPOLOGY.to_lane_after(delay, lane))
 
-    assert visited[-1] == TOPOLOGY.lane_queue(lane)
+    assert visited[-1] == TOPOLOGY.due_queue(lane)
     assert wanted <= timedelta(milliseconds=waited_ms) < wanted + STEP + MOST_ROUNDED
     assert len(visited) == len(set(visited))
     hops = [queue for queue in TOPOLOGY.delay_queues() if queue in visited]
@@ -94,5 +96,11 @@ def test_a_ladder_of_any_height_never_sends_early_within_its_reach(levels: int, 
 
     visited, waited_ms = walk(topology, topology.to_lane_after(delay, Lane.NOTIFY))
 
-    assert visited[-1] == "other.send.notify"
+    assert visited[-1] == "other.due.notify"
     assert reach <= timedelta(milliseconds=waited_ms) < reach + STEP + MOST_ROUNDED
+
+
+@given(lane=st.sampled_from(Lane))
+def test_what_is_replayed_or_published_joins_the_end_of_its_lane(lane: Lane) -> None:
+    for route in (TOPOLOGY.back_to_lane(lane), TOPOLOGY.to_lane(lane)):
+        assert walk(TOPOLOGY, route) == ([TOPOLOGY.lane_queue(lane)], 0)

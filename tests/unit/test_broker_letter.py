@@ -49,11 +49,14 @@ def test_our_own_headers_tell_everything() -> None:
     assert (found.history.attempts, found.deliveries) == (2, 4)
 
 
+@pytest.mark.parametrize("queue", ["sms.send.notify", "sms.due.notify"])
 @pytest.mark.parametrize(
     ("cause", "words"), [("delivery_limit", "delivered too often"), ("expired", "AMQP expiration")]
 )
-def test_a_poisonous_letter_takes_its_lane_and_time_from_what_the_broker_wrote(cause: str, words: str) -> None:
-    death = [{"queue": "sms.send.notify", "reason": cause, "time": DIED, "routing-keys": ["0.1.notify"]}]
+def test_a_poisonous_letter_takes_its_lane_and_time_from_what_the_broker_wrote(
+    cause: str, words: str, queue: str
+) -> None:
+    death = [{"queue": queue, "reason": cause, "time": DIED, "routing-keys": ["0.1.notify"]}]
 
     found = letter(ErrorClass.POISON, {"x-death": death}, key="poison", body=make_raw(id="r-9").body)
 

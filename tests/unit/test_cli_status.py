@@ -15,7 +15,11 @@ from worker.settings.load import load
 from worker.settings.sections import Settings
 
 SETTINGS = load([], {}, {"quota.send_message_to_globe": 100, "quota.send_message_with_template": 0})
-LANES = {Lane.OTP: Depth(0, 2), Lane.NOTIFY: Depth(95, 2), Lane.MARKETING: Depth(500, 0)}
+LANES = {
+    Lane.OTP: (Depth(0, 2), Depth(0, 2)),
+    Lane.NOTIFY: (Depth(90, 2), Depth(5, 1)),
+    Lane.MARKETING: (Depth(500, 0), Depth(0, 0)),
+}
 GRANTED = {Operation.GLOBE: 10.0}
 
 
@@ -26,10 +30,10 @@ def etas(found: Found, settings: Settings = SETTINGS) -> list[Any]:
 def test_lanes_tell_what_waits_who_serves_and_when_it_ends() -> None:
     rows = summary(Found(LANES, {}, GRANTED), SETTINGS)["lanes"]
 
-    assert [(row["lane"], row["waiting"], row["workers"]) for row in rows] == [
-        ("otp", 0, 2),
-        ("notify", 95, 2),
-        ("marketing", 500, 0),
+    assert [(row["lane"], row["waiting"], row["due"], row["workers"], row["due_workers"]) for row in rows] == [
+        ("otp", 0, 0, 2, 2),
+        ("notify", 95, 5, 2, 1),
+        ("marketing", 500, 0, 0, 0),
     ]
     assert [row["eta_s"] for row in rows] == [None, pytest.approx(9.5), None], "nobody serves marketing"
 

@@ -61,7 +61,7 @@ def event(done: Done, *, show_numbers: bool = False, **changes: Any) -> dict[str
     ("disposition", "route"),
     [
         (RETRY, TOPOLOGY.to_lane_after(timedelta(seconds=4), Lane.OTP)),
-        (replace(RETRY, delay=timedelta(0)), Route("sms.due", "otp")),
+        (replace(RETRY, delay=timedelta(0)), Route("sms.due", "otp.due")),
         (DEAD, Route("sms.dead", "content")),
     ],
 )
@@ -231,6 +231,13 @@ def test_a_count_of_copies_that_is_none_counts_as_none(value: Any) -> None:
 
     assert is_worn(raw, WORN_FROM)
     assert returned(raw, TOPOLOGY, NOW).headers["x-sms-copies"] == 1
+
+
+@pytest.mark.parametrize(("due", "key"), [(True, "notify.due"), (False, "notify")])
+def test_a_copy_stays_in_the_queue_that_it_came_from(due: bool, key: str) -> None:
+    raw = replace(make_raw(Lane.NOTIFY), due=due)
+
+    assert returned(raw, TOPOLOGY, NOW).route == Route("sms.due", key)
 
 
 def age_of_a_copy(stamp: datetime | None) -> Any:

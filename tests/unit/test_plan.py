@@ -6,7 +6,7 @@ import pytest
 from tests.makers import NOW, make_failed
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Accepted, Closed, Early, Outcome, Unserved
-from worker.core.plan import is_certain, lane_for, lease
+from worker.core.plan import MOST_OVERTAKING, is_certain, is_due_next, lane_for, lease
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,23 @@ def test_a_lease_is_a_moment_of_quota_and_never_more_than_waits(rate: int, unboo
 )
 def test_a_window_gets_its_count_back_only_when_certainly_nothing_was_sent(outcome: Outcome, expected: bool) -> None:
     assert is_certain(outcome) is expected
+
+
+@pytest.mark.parametrize(
+    ("due", "others", "overtook", "expected"),
+    [
+        (1, 0, 0, True),
+        (1, 5, 0, True),
+        (1, 5, MOST_OVERTAKING - 1, True),
+        (1, 5, MOST_OVERTAKING, False),
+        (1, 0, MOST_OVERTAKING, True),
+        (0, 5, 0, False),
+    ],
+)
+def test_what_is_due_goes_first_but_keeps_nobody_out_for_ever(
+    due: int,
+    others: int,
+    overtook: int,
+    expected: bool,
+) -> None:
+    assert is_due_next(due, others, overtook) is expected

@@ -16,8 +16,8 @@ QUEUES = {queue.name: queue for queue in TOPOLOGY.queues()}
 @pytest.mark.parametrize(
     ("delay", "exchange", "key"),
     [
-        (timedelta(seconds=-5), "sms.due", "otp"),
-        (timedelta(0), "sms.due", "otp"),
+        (timedelta(seconds=-5), "sms.due", "otp.due"),
+        (timedelta(0), "sms.due", "otp.due"),
         (timedelta(microseconds=1), "sms.delay.063ms", "0.0.0.0.0.0.0.1.otp.due"),
         (timedelta(milliseconds=62.5), "sms.delay.063ms", "0.0.0.0.0.0.0.1.otp.due"),
         (timedelta(milliseconds=62.501), "sms.delay.125ms", "0.0.0.0.0.0.1.0.otp.due"),
@@ -58,7 +58,7 @@ def test_the_ladder_reaches_a_schedule_of_31_days() -> None:
 def test_every_queue_is_replicated_and_none_forgets_what_it_passes_on() -> None:
     assert all(queue.arguments["x-queue-type"] == "quorum" for queue in QUEUES.values())
     passing_on = [queue for queue in QUEUES.values() if "x-dead-letter-exchange" in queue.arguments]
-    assert len(passing_on) == len(Lane) + len(TOPOLOGY.delay_queues())
+    assert len(passing_on) == 2 * len(Lane) + len(TOPOLOGY.delay_queues())
     assert {queue.arguments["x-dead-letter-strategy"] for queue in passing_on} == {"at-least-once"}
     assert {queue.arguments["x-overflow"] for queue in passing_on} == {"reject-publish"}
 
@@ -66,6 +66,7 @@ def test_every_queue_is_replicated_and_none_forgets_what_it_passes_on() -> None:
 @pytest.mark.parametrize("lane", Lane)
 def test_a_request_that_is_delivered_too_often_becomes_poison(lane: Lane) -> None:
     arguments = QUEUES[TOPOLOGY.lane_queue(lane)].arguments
+    assert QUEUES[TOPOLOGY.due_queue(lane)].arguments == arguments
     assert arguments["x-delivery-limit"] == DELIVERY_LIMIT
     target = Route(arguments["x-dead-letter-exchange"], arguments["x-dead-letter-routing-key"])
     assert target == TOPOLOGY.to_dead(ErrorClass.POISON)
@@ -138,6 +139,6 @@ def test_only_what_came_through_an_exchange_of_the_workers_has_headers_that_coun
             "acme.delay",
         )
     )
-    ends = {topology.back_to_lane(lane).exchange for lane in Lane}
+    ends = {route.exchange for lane in Lane for route in (topology.back_to_lane(lane), topology.to_due(lane))}
     ends |= {topology.to_lane_after(timedelta(seconds=delay), Lane.OTP).exchange for delay in (0, 0.1, 1, 5, 3_000_000)}
     assert all(map(topology.is_ours, ends))

@@ -1,5 +1,8 @@
 """Consumes the lanes and hands every delivery to the receiver, in a task of its own.
 
+A lane has two queues: what is new, and what is due. Each has its own consumer and prefetch, so that a due request does
+not wait until the new ones in hand have gone; both are on one channel.
+
 Not inside the library's callback: a callback is cancelled when the connection is cut, and with it a call to the
 provider whose outcome nobody would learn. A lane that loses its channel or its consumer gets new ones, the others go
 on; when the connection is lost all begin anew on the next one.
@@ -13,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from math import ceil
 from typing import Final
 
 from aio_pika.abc import AbstractConnection
@@ -49,7 +53,7 @@ _CONSUME_S: Final = 10.0
 
 
 class Intake:
-    """One connection, and for each lane a channel, a prefetch and a consumer, kept for good."""
+    """One connection, and for each lane a channel with a consumer for each of its queues, kept for good."""
 
     def __init__(
         self,
@@ -62,7 +66,7 @@ class Intake:
         dice: Callable[[], float] = random.random,
         impatient: Callable[[timedelta], None] | None = None,
     ) -> None:
-        """Consume the lanes of *prefetch*, each with so many unsettled deliveries at the most.
+        """Consume the lanes of *prefetch*, each with so many unsettled deliveries at the most from each of its queues.
 
         *impatient* hears the broker's ``consumer_timeout`` when that closed a channel: no delivery may wait so long.
         """
@@ -77,10 +81,10 @@ class Intake:
         self._most: int | None = None
         #: Set, and replaced, when that changes.
         self._turned = asyncio.Event()
-        self._consumers: dict[Lane, tuple[AbstractChannel, str]] = {}
-        #: Held by whoever gives a lane a consumer, or takes it away.
+        self._consumers: dict[Lane, list[tuple[AbstractChannel, str]]] = {}
+        #: Held by whoever gives a lane its consumers, or takes them away.
         self._locks = {lane: asyncio.Lock() for lane in prefetch}
-        #: Lanes that are as they should be: with a consumer, or paused.
+        #: Lanes that are as they should be: with their consumers, or paused.
         self._ready: set[Lane] = set()
         self._in_hand: dict[asyncio.Task[None], Lane] = {}
         self._idle = asyncio.Event()
@@ -99,7 +103,7 @@ class Intake:
 
     @property
     def is_consuming(self) -> bool:
-        """Whether every lane has its consumer, or would have it but for a pause."""
+        """Whether every lane has its consumers, or would have them but for a pause."""
         return self._ready == self._prefetch.keys()
 
     @property
@@ -123,7 +127,7 @@ class Intake:
     def resume(self, most: int | None = None) -> None:
         """Let deliveries in again, *most* of each lane at a time, or as many as the prefetch allows.
 
-        With fewer than before, those in hand stay.
+        Each of a lane's two queues gets half of *most*, rounded up. With fewer than before, those in hand stay.
         """
         self._turn(most)
 
@@ -157,10 +161,9 @@ class Intake:
 
     async def _keep(self, connection: AbstractConnection, transport: Transport, lane: Lane) -> None:
         """Consume *lane* on one channel after the other, as long as the connection lives."""
-        queue = self._topology.lane_queue(lane)
         while not self._stopped.is_set():
             try:
-                await self._consume(connection, lane, queue)
+                await self._consume(connection, lane)
             except WorkerError as error:
                 if transport.is_closed:
                     return  # told once, by the session
@@ -185,41 +188,48 @@ class Intake:
             with suppress(WorkerError):
                 await declare(connection, self._topology)
 
-    async def _consume(self, connection: AbstractConnection, lane: Lane, queue: str) -> None:
-        """Consume *queue* until its channel or its consumer is lost, which raises BrokerUnavailable."""
+    async def _consume(self, connection: AbstractConnection, lane: Lane) -> None:
+        """Consume *lane* until its channel or a consumer is lost, which raises BrokerUnavailable."""
         channel, cancelled = await open_channel(connection), asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
         while True:
             turned = self._turned
-            await self._open(channel, lane, queue)
+            await self._open(channel, lane)
             self._ready.add(lane)
             await first_of(cancelled.wait(), until_closed(channel), turned.wait())
             if channel.is_closed:
                 raise why_closed(channel)
             if cancelled.is_set():
-                with translated(f"leaving {queue}"):
+                with translated(f"leaving the lane {lane.value}"):
                     await channel.close(timeout=_CANCEL_S)
-                raise BrokerUnavailable(f"RabbitMQ cancelled the consumer of {queue}: the queue was deleted")
+                raise BrokerUnavailable(
+                    f"RabbitMQ cancelled a consumer of the lane {lane.value}: its queue was deleted"
+                )
 
-    async def _open(self, channel: Channel, lane: Lane, queue: str) -> None:
-        """Give *lane* the consumer that it should have now: its prefetch holds for a new one only."""
-
-        async def receive(message: DeliveredMessage) -> None:
-            self._take(delivery_of(message, lane, self._topology))
-
+    async def _open(self, channel: Channel, lane: Lane) -> None:
+        """Give *lane* the consumers that it should have now: their prefetch holds for new ones only."""
         async with self._locks[lane]:
             await self._cancel(lane)
             prefetch = self._wanted(lane)
             if prefetch:
-                with translated(f"consuming {queue}"):  # not for ever: who shuts the intake waits for the lock
-                    await channel.basic_qos(prefetch_count=prefetch, timeout=_CONSUME_S)
-                    consuming = await channel.basic_consume(queue, receive, timeout=_CONSUME_S)
-                self._consumers[lane] = channel, consuming.consumer_tag or ""
+                await self._subscribe(channel, lane, self._topology.due_queue(lane), prefetch, due=True)
+                await self._subscribe(channel, lane, self._topology.lane_queue(lane), prefetch, due=False)
+
+    async def _subscribe(self, channel: Channel, lane: Lane, queue: str, prefetch: int, *, due: bool) -> None:
+        async def receive(message: DeliveredMessage) -> None:
+            self._take(delivery_of(message, lane, self._topology, due=due))
+
+        with translated(f"consuming {queue}"):  # not for ever: who shuts the intake waits for the lock
+            await channel.basic_qos(prefetch_count=prefetch, timeout=_CONSUME_S)
+            consuming = await channel.basic_consume(queue, receive, timeout=_CONSUME_S)
+        self._consumers.setdefault(lane, []).append((channel, consuming.consumer_tag or ""))
 
     def _wanted(self, lane: Lane) -> int:
+        """Deliveries of each of *lane*'s queues that may be in hand."""
         if self._stopped.is_set():
             return 0
-        return self._prefetch[lane] if self._most is None else min(self._most, self._prefetch[lane])
+        own = self._prefetch[lane]
+        return own if self._most is None else min(ceil(self._most / 2), own)
 
     def _turn(self, most: int | None) -> None:
         if most != self._most:
@@ -237,8 +247,7 @@ class Intake:
             await self._cancel(lane)
 
     async def _cancel(self, lane: Lane) -> None:
-        channel, tag = self._consumers.pop(lane, (None, ""))
-        if channel is not None:
+        for channel, tag in self._consumers.pop(lane, []):
             with suppress(BrokerUnavailable), translated("cancelling a consumer"):
                 await channel.basic_cancel(tag, timeout=_CANCEL_S)
 

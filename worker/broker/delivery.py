@@ -27,10 +27,10 @@ class BrokerDelivery:
         return not self.channel.is_closed
 
 
-def delivery_of(message: DeliveredMessage, lane: Lane, topology: Topology) -> BrokerDelivery:
-    """Read what the library hands over."""
+def delivery_of(message: DeliveredMessage, lane: Lane, topology: Topology, *, due: bool) -> BrokerDelivery:
+    """Read what the library hands over, from the queue of *lane* or of what is *due* on it."""
     return BrokerDelivery(
-        raw=raw_of(message, lane, is_ours=topology.is_ours(message.exchange or "")),
+        raw=raw_of(message, lane, is_ours=topology.is_ours(message.exchange or ""), due=due),
         redelivered=bool(message.redelivered),
         deliveries=deliveries_of(message.header.properties.headers),
         tag=message.delivery_tag or 0,

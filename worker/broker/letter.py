@@ -93,7 +93,7 @@ def letter_of(message: DeliveredMessage, error_class: ErrorClass, position: int,
 
 def _lane(headers: Mapping[str, Any], death: Mapping[str, Any], key: str, topology: Topology) -> Lane | None:
     """Our own header tells it, else the queue in which the broker gave it up, else the original routing key."""
-    queues = {topology.lane_queue(lane): lane for lane in Lane}
+    queues = {queue: lane for lane in Lane for queue in topology.queues_of(lane)}
     by_name = {lane.value: lane for lane in Lane}
     told = by_name.get(_text(headers, "x-sms-lane") or "")
     return told or queues.get(str(death.get("queue"))) or by_name.get(key)

@@ -56,7 +56,7 @@ def _fits(value: Any, levels: int) -> bool:
             return True
 
 
-def raw_of(message: DeliveredMessage, lane: Lane, *, is_ours: bool) -> RawMessage:
+def raw_of(message: DeliveredMessage, lane: Lane, *, is_ours: bool, due: bool = False) -> RawMessage:
     """What was delivered on *lane*; unless it *is_ours*, headers named like ours are a publisher's and left out."""
     properties = message.header.properties
     given = properties.headers or {}
@@ -66,6 +66,7 @@ def raw_of(message: DeliveredMessage, lane: Lane, *, is_ours: bool) -> RawMessag
         lane=lane,
         headers=headers,
         forged=len(given) - len(headers),
+        due=due,
         type=properties.message_type,
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,

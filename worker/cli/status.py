@@ -22,7 +22,8 @@ _SOON_S: Final = 0.5
 def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
     """Show lanes with their estimated time, the rate of calls, retry-delay and dead-letter queues, and what is held.
 
-    Asks RabbitMQ and Redis, changes nothing, needs no worker. Messages in the hands of workers are not counted. The
+    Asks RabbitMQ and Redis, changes nothing, needs no worker. Messages in the hands of workers are not counted. Those
+    that are due waited for their time and go first; they are counted as waiting too. The
     quota is that of the workers, as the last granted call told it, beside that of the configuration here. The rate is
     that of the last seconds; the estimate assumes that it goes on and that nothing new comes. Leaves with 3 when
     RabbitMQ or Redis could not be asked.
@@ -47,7 +48,10 @@ def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
 def _show(status: Mapping[str, Any]) -> None:
     if status["lanes"] is not None:
         rows = [row | {"eta": _eta(row)} for row in status["lanes"]]
-        listing("Lanes", ("lane", "waiting", "workers", "eta"), rows)
+        listing("Lanes", ("lane", "waiting", "due", "workers", "eta"), rows)
+        for row in status["lanes"]:
+            if row["due"] and not row["due_workers"]:
+                say(f"No worker takes what is due on {row['lane']}: start one of this version.")
     _show_quota(status["quota"])
     if status["queues"] is not None:
         rows = [{"queue": name, "messages": depth} for name, depth in status["queues"].items() if depth]

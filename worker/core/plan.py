@@ -9,6 +9,8 @@ from worker.core.outcome.outcome import Accepted, ErrorClass, Failed, Outcome, S
 
 #: Seconds of quota that one worker books ahead in one go: at high rates this, not one call to Redis per message.
 LEASE_S: Final = 0.02
+#: So many due requests in a row may go before the others of their lane; then one of the others goes.
+MOST_OVERTAKING: Final = 3
 #: Slots booked in one go when the quota has no limit: only the account's hold is looked at then.
 UNLIMITED_LEASE: Final = 64
 
@@ -22,6 +24,15 @@ def lane_for(slot_lane: Lane, waiting: Mapping[Lane, int], *, floor: bool) -> La
     if floor and waiting.get(slot_lane):
         return slot_lane
     return next((lane for lane in Lane if waiting.get(lane)), None)
+
+
+def is_due_next(due: int, others: int, overtook: int) -> bool:
+    """Whether a due request is the next of a lane where *due* and *others* wait and *overtook* due ones went in a row.
+
+    What is due goes first. But requests that fail again and again are due again and again; for ever before the others,
+    they would keep out those that can be sent.
+    """
+    return due > 0 and (others == 0 or overtook < MOST_OVERTAKING)
 
 
 def lease(rate: int, unbooked: int) -> int:

@@ -4,7 +4,8 @@ Names are ``<namespace>.…`` and are built here only. The ladder of delays (`co
 messages expire after its time; before it, a topic exchange sends a message into the queue when its bit of the routing
 key is set, else straight to the next lower rung. The whole seconds end at ``delay.end`` for good, because a queue's
 dead-letter exchange cannot be changed. There, a key that ends in its lane goes to its lane: a version without fractions
-of a second routed it. One that ends in ``due`` goes on to the fractions.
+of a second routed it. One that ends in ``due`` goes on to the fractions, and in the end to the queue of what is due on
+its lane, which is a queue of its own so that it need not stand behind the lane's backlog.
 """
 
 from collections.abc import Iterator, Mapping
@@ -81,8 +82,16 @@ class Topology:
         return longest(self.levels)
 
     def lane_queue(self, lane: Lane) -> str:
-        """The queue of requests on *lane*."""
+        """The queue of requests on *lane*, as publishers fill it."""
         return f"{self.namespace}.send.{lane.value}"
+
+    def due_queue(self, lane: Lane) -> str:
+        """The queue of requests on *lane* that waited for their time, which has come."""
+        return f"{self.namespace}.due.{lane.value}"
+
+    def queues_of(self, lane: Lane) -> tuple[str, str]:
+        """Every queue in which requests of *lane* wait for a worker."""
+        return self.lane_queue(lane), self.due_queue(lane)
 
     def dead_queue(self, error_class: ErrorClass) -> str:
         """The dead-letter queue of *error_class*."""
@@ -105,6 +114,10 @@ class Topology:
         """To the queue of *lane*, as workers and operators do: what comes this way has headers that count."""
         return Route(self._due, lane.value)
 
+    def to_due(self, lane: Lane) -> Route:
+        """To the queue of what is due on *lane*: for what had its turn already."""
+        return Route(self._due, _due_key(lane))
+
     def is_ours(self, exchange: str) -> bool:
         """Whether only workers and operators write to *exchange*, which every delivery names.
 
@@ -126,14 +139,16 @@ class Topology:
         return Route(self.dead_exchange, error_class.value)
 
     def to_lane_after(self, delay: timedelta, lane: Lane) -> Route:
-        """To *lane* after *delay*, rounded up to a sixteenth of a second; never early, at once when it is not positive.
+        """To what is due on *lane* after *delay*, rounded up to a sixteenth of a second; at once if it is not positive.
+
+        Never early.
 
         >>> Topology(levels=4).to_lane_after(timedelta(seconds=4.2), Lane.OTP)
         Route(exchange='sms.delay.02', key='0.1.0.0.0.1.0.0.otp.due')
         """
         way = descent(delay, self.levels)
         if way is None:
-            return self.back_to_lane(lane)
+            return self.to_due(lane)
         return Route(self._delay(way.first), f"{way.bits}.{_due_key(lane)}")
 
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -153,7 +168,7 @@ class Topology:
     def queues(self) -> tuple[Queue, ...]:
         """Every queue."""
         return (
-            *(Queue(self.lane_queue(lane), self._lane_arguments()) for lane in Lane),
+            *(Queue(queue, self._lane_arguments()) for lane in Lane for queue in self.queues_of(lane)),
             *(Queue(self._delay(rung), self._delay_arguments(rung, below)) for rung, below in self._steps()),
             *(Queue(self.dead_queue(error_class), _dead_arguments()) for error_class in DEAD_CLASSES),
             Queue(self.done_queue, self._done_arguments()),
@@ -165,9 +180,10 @@ class Topology:
         return (
             *(Binding(f"{name}.send", self.lane_queue(lane), lane.value) for lane in Lane),
             *(Binding(self._due, self.lane_queue(lane), lane.value) for lane in Lane),
+            *(Binding(self._due, self.due_queue(lane), _due_key(lane)) for lane in Lane),
             *(Binding(self._seconds_end, self.lane_queue(lane), f"#.{lane.value}") for lane in Lane),
             Binding(self._seconds_end, self._delay(fractions()[0]), f"#.{_DUE}", to_exchange=True),
-            *(Binding(self._ladder_end, self.lane_queue(lane), f"#.{_due_key(lane)}") for lane in Lane),
+            *(Binding(self._ladder_end, self.due_queue(lane), f"#.{_due_key(lane)}") for lane in Lane),
             *self._ladder_bindings(),
             *(Binding(self.dead_exchange, self.dead_queue(dead), dead.value) for dead in DEAD_CLASSES),
             Binding(f"{name}.unroutable", self.dead_queue(ErrorClass.UNROUTABLE), ""),

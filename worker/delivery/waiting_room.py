@@ -9,7 +9,7 @@ from worker.core.limits.quota import Admitted, Operation
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Outcome
-from worker.core.plan import lane_for
+from worker.core.plan import is_due_next, lane_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,11 @@ class Waiting:
 class WaitingLine:
     """Those who wait for one operation on one lane, and the slots already booked for them."""
 
-    queue: deque[Waiting] = field(default_factory=deque)
+    #: Those who waited for their time, which has come.
+    due: deque[Waiting] = field(default_factory=deque)
+    others: deque[Waiting] = field(default_factory=deque)
+    #: How many due ones in a row left before the others.
+    overtook: int = 0
     #: Slots that are booked and not yet due.
     booked: int = 0
     #: Set whenever there may be something to book.
@@ -62,7 +66,26 @@ class WaitingLine:
     @property
     def unbooked(self) -> int:
         """Requests for which no slot is booked yet."""
-        return len(self.queue) - self.booked
+        return len(self) - self.booked
+
+    def __len__(self) -> int:
+        return len(self.due) + len(self.others)
+
+    def __iter__(self) -> Iterator[Waiting]:
+        yield from self.due
+        yield from self.others
+
+    def part_of(self, waiting: Waiting) -> deque[Waiting]:
+        """Where in this line *waiting* stands."""
+        return self.due if waiting.request.due else self.others
+
+    def pop(self) -> Waiting:
+        """Take who is next; raises IndexError when nobody waits."""
+        if is_due_next(len(self.due), len(self.others), self.overtook):
+            self.overtook += bool(self.others)
+            return self.due.popleft()
+        self.overtook = 0
+        return self.others.popleft()
 
 
 class WaitingRoom:
@@ -82,16 +105,16 @@ class WaitingRoom:
         """Add *waiting* to its line and wake the line's pump."""
         line = self.line_of(waiting.request)
         if at_the_front:
-            line.queue.appendleft(waiting)
+            line.part_of(waiting).appendleft(waiting)
         else:
-            line.queue.append(waiting)
+            line.part_of(waiting).append(waiting)
         line.wake.set()
 
     def take(self, slot: Slot) -> Waiting | None:
         """Take the best of those who may use *slot*; None when nobody waits."""
-        queues = {lane: self.lines[slot.operation, lane].queue for lane in Lane}
-        while lane := lane_for(slot.lane, {lane: len(queue) for lane, queue in queues.items()}, floor=slot.floor):
-            waiting = queues[lane].popleft()
+        lines = {lane: self.lines[slot.operation, lane] for lane in Lane}
+        while lane := lane_for(slot.lane, {lane: len(line) for lane, line in lines.items()}, floor=slot.floor):
+            waiting = lines[lane].pop()
             if not waiting.turn.done():
                 return waiting
         return None
@@ -99,7 +122,7 @@ class WaitingRoom:
     def remove(self, waiting: Waiting) -> bool:
         """Take *waiting* out of its line; False when it has left already."""
         try:
-            self.line_of(waiting.request).queue.remove(waiting)
+            self.line_of(waiting.request).part_of(waiting).remove(waiting)
         except ValueError:
             return False
         return True
@@ -107,13 +130,13 @@ class WaitingRoom:
     def wake(self) -> None:
         """Wake the pump of every line in which somebody waits."""
         for line in self.lines.values():
-            if line.queue:
+            if len(line):
                 line.wake.set()
 
     def count(self) -> Mapping[Lane, int]:
         """How many wait, per lane."""
-        return {lane: sum(len(self.lines[operation, lane].queue) for operation in Operation) for lane in Lane}
+        return {lane: sum(len(self.lines[operation, lane]) for operation in Operation) for lane in Lane}
 
     def __iter__(self) -> Iterator[Waiting]:
         """Everybody who waits now."""
-        return iter([waiting for line in self.lines.values() for waiting in line.queue])
+        return iter([waiting for line in self.lines.values() for waiting in line])

@@ -24,7 +24,8 @@ from worker.settings.sections import Settings
 class Found:
     """What RabbitMQ and Redis told; what they could not is None."""
 
-    lanes: Mapping[Lane, Depth] | None = None
+    #: The two queues of each lane: what is new, and what is due.
+    lanes: Mapping[Lane, tuple[Depth, Depth]] | None = None
     queues: Mapping[str, Depth] | None = None
     #: Calls per second; an operation without a quota is not there, because its calls are not counted.
     granted: Mapping[Operation, float] | None = None
@@ -46,9 +47,9 @@ async def ask(settings: Settings) -> Found:
     try:
         async with connected(settings.broker, "operate") as connection:
             channel = await open_channel(connection)
-            lanes = await depths(channel, map(topology.lane_queue, Lane))
             found.queues = await depths(channel, _other_queues(topology))
-            found.lanes = {lane: lanes[topology.lane_queue(lane)] for lane in Lane}
+            lanes = await depths(channel, [queue for lane in Lane for queue in topology.queues_of(lane)])
+            found.lanes = {lane: (lanes[topology.lane_queue(lane)], lanes[topology.due_queue(lane)]) for lane in Lane}
     except BrokerUnavailable as error:
         found.faults.append(str(error))
     try:
@@ -104,13 +105,21 @@ def _first(*numbers: int | None) -> int | None:
 def _lanes(found: Found, settings: Settings) -> list[dict[str, Any]] | None:
     if found.lanes is None:
         return None
-    served = {lane: depth.messages for lane, depth in found.lanes.items() if depth.consumers}
+    served = {lane: new.messages + due.messages for lane, (new, due) in found.lanes.items() if new.consumers}
     floors = {lane: settings.lanes.of(lane).floor for lane in Lane}
     per_s = 0.0 if found.is_held else sum((found.granted or {}).values())
     ends = etas(served, per_s, floors)
     return [
-        {"lane": lane.value, "waiting": depth.messages, "workers": depth.consumers, "eta_s": ends.get(lane)}
-        for lane, depth in found.lanes.items()
+        {
+            "lane": lane.value,
+            "waiting": new.messages + due.messages,
+            "due": due.messages,
+            "workers": new.consumers,
+            # Fewer than workers while some are of a version that knows of no due queues.
+            "due_workers": due.consumers,
+            "eta_s": ends.get(lane),
+        }
+        for lane, (new, due) in found.lanes.items()
     ]
 
 

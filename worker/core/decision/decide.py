@@ -7,7 +7,7 @@ made; throttling and waiting are none. The clock and the dice are arguments.
 
     class                       disposition
     accepted                    done
-    throttled, account          back to the lane at once (the dispatcher slows down or holds)
+    throttled, account          due again at once: it was at its turn (the dispatcher slows down or holds)
     transient, query            retry with backoff until the deadline, then dead `expired`
     limited                     retry when the limit reopens, dead `limited` if that is after the deadline
     unknown                     by lane: resend a bounded number of times, or dead `unknown`
@@ -43,7 +43,7 @@ from worker.core.outcome.outcome import (
 
 #: Requests of one number or account that wait for the same midnight come back spread over this long.
 REOPENING_SPREAD: Final = timedelta(minutes=1)
-#: Straight back to the lane, past the ladder of delays.
+#: Straight to what is due on the lane, past the ladder of delays.
 _AT_ONCE: Final = timedelta(0)
 #: A closed window knows when it reopens, and that may be at once; with no pause at all a request could circle.
 _SHORTEST_CLOSED: Final = timedelta(milliseconds=50)

@@ -42,6 +42,8 @@ class RawMessage:
     timestamp: datetime | None = None
     #: Headers named like ours that a publisher wrote: they are left out of *headers*.
     forged: int = 0
+    #: Whether it waited for its time, which has come: it goes before what is new on its lane.
+    due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Request:
     history: History
     #: Sending is useless after this instant.
     deadline: datetime
+    #: Whether it goes before what is new on its lane.
+    due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def decode(raw: RawMessage, lifetimes: Mapping[Lane, timedelta], now: datetime) 
         return _malformed(faults, raw.body)
     published = _sane(history.published, now) or _sane(raw.timestamp, now) or now
     deadline = sms.deadline or _later(max(published, sms.not_before or published), lifetimes[raw.lane])
-    return Request(sms, raw.lane, replace(history, published=published), deadline)
+    return Request(sms, raw.lane, replace(history, published=published), deadline, due=raw.due)
 
 
 def _read(raw: RawMessage, now: datetime) -> tuple[SmsRequest | None, list[str]]:

@@ -31,7 +31,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Back to its lane after *delay*; at once when it is zero."""
+    """Due again on its lane after *delay*; at once when it is zero."""
 
     delay: timedelta
     reason: Reason

@@ -92,7 +92,7 @@ def is_worn(raw: RawMessage, deliveries: int) -> bool:
 
 
 def returned(raw: RawMessage, topology: Topology, now: datetime) -> Outgoing:
-    """The message as it came, at the end of its lane, as if it had never been delivered.
+    """The message as it came, at the end of the queue that it came from, as if it had never been delivered.
 
     Its AMQP timestamp stays behind; what that said of its age goes with it in a header, so that it does not grow young.
     """
@@ -104,7 +104,8 @@ def returned(raw: RawMessage, topology: Topology, now: datetime) -> Outgoing:
     is_sane = raw.timestamp is not None and _EPOCH < raw.timestamp <= now
     age = History(raw.timestamp if is_sane else now).to_headers()
     counted = {_COPIES: min(_copies(raw) + 1, _MOST_COPIES)}
-    return _onward(raw, topology.back_to_lane(raw.lane), age | own | counted, None)
+    route = topology.to_due(raw.lane) if raw.due else topology.back_to_lane(raw.lane)
+    return _onward(raw, route, age | own | counted, None)
 
 
 def _copies(raw: RawMessage) -> int:
