@@ -7,6 +7,7 @@ changes the absolute numbers.
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -48,6 +49,14 @@ async def _main(arguments: argparse.Namespace) -> None:
         if arguments.stacks:
             arguments.stacks.write_text(stacks.text, "utf-8")
         console.print(profiling.table(stacks))
+    await _slow(chosen, arguments, console)
+    if "micro" in chosen:
+        console.print(micro.table())
+    if "scripts" in chosen:
+        console.print(await scripts.table())
+
+
+async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: Console) -> None:
     if _STANDSTILL in chosen:
         async with bed() as ground:
             stopped = await standstill.standstill(
@@ -61,10 +70,6 @@ async def _main(arguments: argparse.Namespace) -> None:
         async with bed() as ground:
             behind = await delays.behind(ground, schedules, backlog=backlog, rate=rate)
         console.print(delays.table([idle, behind]))
-    if "micro" in chosen:
-        console.print(micro.table())
-    if "scripts" in chosen:
-        console.print(await scripts.table())
 
 
 def _arguments() -> argparse.Namespace:
