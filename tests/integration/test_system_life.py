@@ -170,12 +170,12 @@ async def test_a_request_that_was_in_hand_at_many_a_broken_connection_is_no_pois
         endpoint = await sandbox.start()
         for _ in range(2):
             for _ in range(DELIVERY_LIMIT // 2):
-                await hold_and_hang_up(amqp_url, TOPOLOGY.lane_queue(Lane.NOTIFY))
+                await hold_and_hang_up(amqp_url, *TOPOLOGY.queues_of(Lane.NOTIFY))
             sandbox.switch(account_code="AMOUNT_NOT_ENOUGH")
             async with start(endpoint) as worker:  # nothing can be sent: it waits
                 await eventually(lambda: given_back(worker), because="a copy takes its place")
         for _ in range(DELIVERY_LIMIT // 2):
-            await hold_and_hang_up(amqp_url, TOPOLOGY.lane_queue(Lane.NOTIFY))
+            await hold_and_hang_up(amqp_url, *TOPOLOGY.queues_of(Lane.NOTIFY))
         sandbox.switch(account_code=None)
         async with start(endpoint, **{"hold.first_probe": "200ms"}):
             assert await done(amqp_url, ["r-1"]) == ["r-1"]
@@ -185,11 +185,12 @@ def given_back(worker: WorkerProcess) -> bool:
     return any(line["disposition"] == "given_back" for line in worker.lines("delivery.settled"))
 
 
-async def hold_and_hang_up(url: str, queue: str) -> None:
-    """Have the only message of *queue* in hand, and lose the channel."""
+async def hold_and_hang_up(url: str, *queues: str) -> None:
+    """Have the only message of *queues* in hand, and lose the channel."""
     async with raw_channel(url) as channel:
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
-        await channel.basic_consume(queue, arrived.put)
+        for queue in queues:
+            await channel.basic_consume(queue, arrived.put)
         async with asyncio.timeout(10):
             await arrived.get()
 
