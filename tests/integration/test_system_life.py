@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -261,10 +262,12 @@ async def test_two_workers_share_one_quota_and_no_second_holds_more(
     rate, seconds = 30, 6
     ids = [f"r-{number}" for number in range(rate * seconds)]
     await declared(amqp_url, TOPOLOGY)
-    await publish(amqp_url, Lane.NOTIFY, *ids)
     async with Sandbox() as sandbox:
         endpoint, quota = await sandbox.start(), {"quota.send_message_to_globe": rate}
         async with start(endpoint, **quota, **{"lanes.notify.prefetch": 50}) as one, start(endpoint, **quota) as other:
+            for worker in (one, other):  # with a head start the first one would have them all
+                await eventually(partial(worker.lines, "worker.started"))
+            await publish(amqp_url, Lane.NOTIFY, *ids)
             assert sorted(await done(amqp_url, ids)) == sorted(ids)
             assert min(len(worker.lines("delivery.settled")) for worker in (one, other)) > 0
         account = sandbox.account.summary()

@@ -125,7 +125,11 @@ def test_a_line_that_was_cut_ends_before_the_next_one_begins(monkeypatch: pytest
     written = bytearray()
     room = iter((6, -1))  # the disk is full in the middle of the second line; then there is room
 
-    def write(_target: int, rest: memoryview) -> int:
+    write_for_real, ours = os.write, -7
+
+    def write(target: int, rest: memoryview) -> int:
+        if target != ours:  # a thread of an earlier test, or pytest
+            return write_for_real(target, rest)
         take = next(room, len(rest))
         if take < 0:
             raise OSError(28, "No space left on device")
@@ -133,7 +137,7 @@ def test_a_line_that_was_cut_ends_before_the_next_one_begins(monkeypatch: pytest
         return min(take, len(rest))
 
     monkeypatch.setattr(os, "write", write)
-    lines = Written(1)
+    lines = Written(ours)
     lines.write(b"first\n")
     lines.wait_idle()
     room = iter((3, -1))
