@@ -8,12 +8,12 @@ from timeit import Timer
 from typing import Final
 
 import orjson
-from pamqp import frame
-from pamqp.header import ContentHeader
 from rich.table import Table
 
 from tests.makers import LIFETIMES, POLICY, make_raw, make_request
 from worker.broker.message import properties_of
+from worker.broker.wire.frames import publish_frames
+from worker.broker.wire.properties import write_properties
 from worker.core.decision.decide import decide
 from worker.core.message.decode import decode
 from worker.core.outcome.catalog import catalog
@@ -66,7 +66,7 @@ def _steps() -> dict[str, Callable[[], object]]:
         "classify": lambda: codes.classify(Reply(200, "OK", message_id="1")),
         "decide": lambda: decide(request, accepted, POLICY, now, random.random()),
         "outgoing (outcome event)": lambda: outgoing(raw, request, done, topology, now),
-        "properties and their frame": lambda: _frame(message, now),
+        "frames of a publish": lambda: _frame(message, now),
         "sign": lambda: signed("SendMessageToGlobe", parameters, host="h", key=key, instant=now, nonce="0" * 32),
         "read reply": lambda: read_reply(200, {}, body),
         "closing fields": lambda: closing_fields(request, request.lane, done, now, now),
@@ -81,4 +81,11 @@ def _steps() -> dict[str, Callable[[], object]]:
 def _frame(message: Outgoing | None, now: datetime) -> bytes:
     if message is None:
         raise TypeError("an outcome is published")
-    return frame.marshal(ContentHeader(0, len(message.body), properties_of(message, now)), 1)
+    return publish_frames(
+        1,
+        message.route.exchange,
+        message.route.key,
+        write_properties(properties_of(message, now, "0" * 32)),
+        message.body,
+        0,
+    )

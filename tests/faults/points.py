@@ -12,14 +12,13 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 from aiohttp import ClientResponse
-from aiormq.abc import ChannelFrame
-from pamqp.commands import Basic
 
 from tests.faults.doom import Doom
 from worker.app import App
 from worker.broker import settle
 from worker.broker.consumer import Intake
 from worker.broker.publisher import Publisher
+from worker.broker.socket import Socket
 from worker.core.limits.quota import Admitted
 from worker.core.message.decode import Request
 from worker.core.outcome.outcome import Answer
@@ -109,15 +108,28 @@ def _bytes_left(doom: Doom) -> None:
 
 def _publish_written(doom: Doom) -> None:
     """As soon as the frames of a publish are with the kernel: the broker's confirm needs a disk write at least."""
-    marshall = ChannelFrame.marshall
+    write = Socket.write
 
-    def doomed(channel_number: int, frames: Any, drain_future: "asyncio.Future[None] | None" = None) -> ChannelFrame:
-        if drain_future is None and isinstance(frames[0], Basic.Publish) and doom.is_now():
-            drain_future = asyncio.get_running_loop().create_future()
-            drain_future.add_done_callback(lambda _: doom.die())
-        return marshall(channel_number, frames, drain_future)
+    def doomed(self: Socket, frames: bytes) -> None:
+        write(self, frames)
+        if doom.is_now():
+            _when_written(self, doom)
 
-    _replace(ChannelFrame, "marshall", doomed)
+    _replace(Socket, "write", doomed)
+
+
+def _when_written(socket: Socket, doom: Doom) -> None:
+    """End the worker as soon as all that this turn of the event loop writes is with the kernel."""
+    loop, transport = asyncio.get_running_loop(), socket._transport_now
+    assert transport is not None
+
+    def look(turns: int) -> None:
+        if turns or transport.get_write_buffer_size():
+            loop.call_soon(look, max(0, turns - 1))
+        else:
+            doom.die()
+
+    loop.call_soon(look, 1)  # what is written leaves at the end of a turn
 
 
 def _id_of(args: tuple[Any, ...]) -> str | None:

@@ -12,7 +12,7 @@ from worker.core.topology import Route
 
 def written(headers: dict[str, Any]) -> dict[str, Any]:
     message = Outgoing(Route("sms.dead", "malformed"), b"{}", headers, "sms.request.v1", "application/json", None)
-    left = dict(properties_of(message, NOW).headers or {})
+    left = dict(properties_of(message, NOW, "m-1").headers or {})
     encode.field_table(left)
     return left
 

@@ -64,7 +64,7 @@ def test_most_files_are_about_one_thing() -> None:
     assert median(size for size, _ in sizes) < MOST_MEDIAN_LINES, sizes[len(sizes) // 2 :]
 
 
-@pytest.mark.parametrize("call", ["ack", "nack", "reject"])
+@pytest.mark.parametrize("call", ["ack", "nack", "reject", "requeue"])
 def test_deliveries_are_acknowledged_in_one_place(call: str) -> None:
     assert set(places_of(rf"\.(basic_)?{call}\(")) <= {"broker/settle.py"}
 

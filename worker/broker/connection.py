@@ -21,17 +21,18 @@ from aiormq.exceptions import AMQPError, InvalidFrameError
 
 from worker.broker.lenient_decoding import tolerate_hostile_properties
 from worker.broker.retry import growing, until_it_works
+from worker.broker.socket import SocketConnection
 from worker.errors import BrokerUnavailable, WorkerError
 from worker.ports import Events
 from worker.settings.address import BROKER, advice
 from worker.settings.sections import BrokerSettings
 
 #: A connection, for those who only pass it on.
-Connection: TypeAlias = AbstractConnection
+Connection: TypeAlias = SocketConnection
 #: What a connection is for; the word in events and in the broker's list of connections.
 Role: TypeAlias = Literal["consume", "publish", "operate"]
 #: Lives on one connection until the connection is lost, which it tells by raising.
-Session: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
+Session: TypeAlias = Callable[[SocketConnection], Awaitable[None]]
 
 #: What a library that is used rightly raises when its connection breaks. Anything else is taken for a broken
 #: connection too, for nobody can list what a library raises; but it may be a bug of ours, so it is told loudly.
@@ -43,7 +44,7 @@ _GOODBYE_S: Final = 3.0
 ANSWER_S: Final = 30.0
 
 
-async def connect(settings: BrokerSettings, role: Role) -> AbstractConnection:
+async def connect(settings: BrokerSettings, role: Role) -> SocketConnection:
     """Open one connection.
 
     Raises:
@@ -54,24 +55,28 @@ async def connect(settings: BrokerSettings, role: Role) -> AbstractConnection:
     try:
         with translated(f"RabbitMQ at {place(url)}"):
             async with asyncio.timeout(timeout_s + _GOODBYE_S):  # the library's own bounds less than all of it
-                return await aio_pika.connect(
+                connection = await aio_pika.connect(
                     url,
+                    connection_class=SocketConnection,
                     timeout=timeout_s,
                     heartbeat=max(1, round(settings.heartbeat.total_seconds())),
                     name=f"sms-worker {role} {platform.node()} {os.getpid()}",
                 )
+            connection.socket.agree(transport_of(connection).connection_tune.frame_max)
+            return connection
     except BrokerUnavailable as error:
         raise BrokerUnavailable(f"{error}{advice(url, BROKER, str(error))}") from error.__cause__
 
 
 @asynccontextmanager
-async def connected(settings: BrokerSettings, role: Role) -> AsyncIterator[AbstractConnection]:
+async def connected(settings: BrokerSettings, role: Role) -> AsyncIterator[SocketConnection]:
     """Open one connection for the block; raises what `connect` raises."""
     connection = await connect(settings, role)
     try:
         yield connection
     finally:
         with suppress(BrokerUnavailable), translated("closing"):
+            connection.socket.flush()  # acknowledgements wait some milliseconds for others
             async with asyncio.timeout(_GOODBYE_S):
                 await connection.close()
 

@@ -1,18 +1,16 @@
 """Between AMQP's properties and the core's values."""
 
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from aiormq.abc import DeliveredMessage
-from pamqp.commands import Basic
 
+from worker.broker.wire.properties import Properties
 from worker.core.message.decode import RawMessage
 from worker.core.message.lane import Lane
 from worker.core.outgoing.envelope import Outgoing, without_ours
 
-_PERSISTENT: Final = 2
 _APP: Final = "sms-worker"
 #: The frame library cuts the longer name of a header, so that two may become one, and tells the name in its log. Bytes.
 _LONGEST_NAME: Final = 128
@@ -20,27 +18,31 @@ _LONGEST_NAME: Final = 128
 _DEEPEST: Final = 32
 
 
-def properties_of(message: Outgoing, now: datetime) -> Basic.Properties:
+def properties_of(message: Outgoing, now: datetime, message_id: str) -> Properties:
     """The properties under which *message* is published at *now*.
 
-    Every publish has a message id of its own: a returned message is matched to its publish by that alone.
+    Every publish has a *message_id* of its own: a returned message is matched to its publish by that alone.
     """
-    return Basic.Properties(
+    return Properties(
         content_type=message.content_type,
         content_encoding=message.content_encoding,
         headers=_writable(message.headers),
-        delivery_mode=_PERSISTENT,
         correlation_id=message.correlation_id,
-        message_id=uuid.uuid4().hex,
+        message_id=message_id,
         timestamp=now,
-        message_type=message.type,
+        type=message.type,
         app_id=_APP,
     )
 
 
 def _writable(headers: Mapping[str, Any]) -> dict[str, Any]:
     """What of *headers* can be written as it was read; the rest is a publisher's own, and stays behind."""
-    return {name: value for name, value in headers.items() if _fits({name: value}, _DEEPEST)}
+    return {name: value for name, value in headers.items() if _is_plain(name, value) or _fits({name: value}, _DEEPEST)}
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    """Whether it fits at first sight, as almost everything does: a letter has four bytes at the most."""
+    return len(name) <= _LONGEST_NAME // 4 and (type(value) is str or type(value) is int)
 
 
 def _fits(value: Any, levels: int) -> bool:

@@ -8,12 +8,9 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final, NoReturn, Self
 
-from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractConnection as Transport
-from aiormq.channel import Channel
 from aiormq.exceptions import (
     ChannelPreconditionFailed,
     ConnectionCommandInvalid,
@@ -22,15 +19,13 @@ from aiormq.exceptions import (
     ConnectionNotImplemented,
     ConnectionSyntaxError,
     ConnectionUnexpectedFrame,
-    DeliveryError,
-    PublishError,
 )
 
+from worker.broker.confirms import Verdict
 from worker.broker.connection import (
-    USUAL,
+    Connection,
     Role,
     forever,
-    open_channel,
     together,
     translated,
     transport_of,
@@ -38,7 +33,7 @@ from worker.broker.connection import (
     why_closed,
 )
 from worker.broker.declare import declare
-from worker.broker.message import properties_of
+from worker.broker.publishing import PublishingChannel, open_publishing
 from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, PublishUnconfirmed, Unpublishable, Unroutable
@@ -75,8 +70,8 @@ class Publisher:
         self._events = events
         self._dice = dice
         self._timeout_s = settings.publish_timeout.total_seconds()
-        self._connection: AbstractConnection | None = None
-        self._channel: Channel | None = None
+        self._connection: Connection | None = None
+        self._channel: PublishingChannel | None = None
         #: Held by the one message that has a channel for itself.
         self._alone = asyncio.Lock()
         #: Set when no queue took a message: something of the topology is missing.
@@ -88,7 +83,7 @@ class Publisher:
     @property
     def is_connected(self) -> bool:
         """Whether a publish would be tried now."""
-        return self._channel is not None and not self._channel.is_closed
+        return self._channel is not None and self._channel.is_open
 
     @property
     def blocked(self) -> bool:
@@ -151,45 +146,41 @@ class Publisher:
             self._usable()
             if self._connection is None:
                 raise BrokerUnavailable("RabbitMQ is not connected")
-            channel = await open_channel(self._connection, confirms=True)
+            channel = await open_publishing(self._connection, self._timeout_s)
             try:
                 await self._publish(channel, message)
             finally:
                 with suppress(BrokerUnavailable), translated("closing"):
-                    await channel.close(timeout=_CLOSE_S)
+                    await channel.library.close(timeout=_CLOSE_S)
 
-    async def _publish(self, channel: Channel, message: Outgoing) -> None:
-        route = message.route
+    async def _publish(self, channel: PublishingChannel, message: Outgoing) -> None:
         try:
-            with translated("no confirm"):
-                await channel.basic_publish(
-                    message.body,
-                    exchange=route.exchange,
-                    routing_key=route.key,
-                    properties=properties_of(message, datetime.now(UTC)),
-                    mandatory=True,
-                    timeout=self._timeout_s,
-                    wait=False,  # the confirm says more than an empty socket buffer, and a wait for each costs CPU
-                )
+            verdict = await channel.publish(message)
+        except PublishUnconfirmed:
+            raise
         except BrokerUnavailable as failure:
-            error = _told(failure, channel, message)
-        else:
-            return
-        if isinstance(error, Unroutable):
-            self._missing.set()
-        raise error from error.__cause__
+            raise _told(failure) from failure.__cause__
+        match verdict:
+            case Verdict.REFUSED:
+                raise PublishUnconfirmed("RabbitMQ refused the message: a queue is full or has no majority")
+            case Verdict.LATE:
+                raise PublishUnconfirmed("no confirm: no answer in time")
+            case Verdict.RETURNED:
+                self._missing.set()
+                route = message.route
+                raise Unroutable(f"no queue takes what exchange {route.exchange} gets with key {route.key}")
 
-    def _usable(self) -> Channel:
+    def _usable(self) -> PublishingChannel:
         if self._blocked:
             raise BrokerUnavailable("RabbitMQ takes no publishes: an alarm of memory or disk")
-        if self._channel is None or self._channel.is_closed:
+        if self._channel is None or not self._channel.is_open:
             raise BrokerUnavailable("RabbitMQ is not connected")
         return self._channel
 
-    async def _session(self, connection: AbstractConnection) -> None:
+    async def _session(self, connection: Connection) -> None:
         if self._settings.declare:
             await declare(connection, self._topology)
-        transport, channel = transport_of(connection), await open_channel(connection, confirms=True)
+        transport, channel = transport_of(connection), await open_publishing(connection, self._timeout_s)
         self._connection, self._channel = connection, channel
         self._connected.set()
         try:
@@ -200,7 +191,7 @@ class Publisher:
             self._connection, self._channel, self._blocked = None, None, False
             self._connected.clear()
 
-    async def _keep_whole(self, connection: AbstractConnection) -> None:
+    async def _keep_whole(self, connection: Connection) -> None:
         """Declare the topology again when something of it was missing; at most once in a pause."""
         while True:
             await self._missing.wait()
@@ -225,21 +216,12 @@ class Publisher:
                 self._events.emit("broker.unblocked", role=_ROLE, duration_s=loop.time() - since)
 
 
-async def _until_lost(channel: Channel, transport: Transport) -> NoReturn:
-    await until_closed(channel)
-    raise why_closed(channel, transport)
+async def _until_lost(channel: PublishingChannel, transport: Transport) -> NoReturn:
+    await until_closed(channel.library)
+    raise why_closed(channel.library, transport)
 
 
-def _told(failure: BrokerUnavailable, channel: Channel, message: Outgoing) -> BrokerUnavailable | Unroutable:
-    """What a failed publish means."""
-    cause, route = failure.__cause__, message.route
-    match cause:
-        case PublishError():
-            return Unroutable(f"no queue takes what exchange {route.exchange} gets with key {route.key}")
-        case DeliveryError():
-            return PublishUnconfirmed("RabbitMQ refused the message: a queue is full or has no majority")
-    is_unwritable = not (isinstance(cause, USUAL) or type(cause) is Exception or channel.is_closed)
-    kind = Unpublishable if is_unwritable or isinstance(cause, _ITS_OWN_FAULT) else PublishUnconfirmed
-    error = kind(str(failure))
-    error.__cause__ = cause
-    return error
+def _told(failure: BrokerUnavailable) -> PublishUnconfirmed:
+    """What it means for a publish that its channel was lost."""
+    kind = Unpublishable if isinstance(failure.__cause__, _ITS_OWN_FAULT) else PublishUnconfirmed
+    return kind(f"no confirm: {failure}")
