@@ -15,8 +15,8 @@ from aiohttp import ClientResponse
 
 from tests.faults.doom import Doom
 from worker.app import App
-from worker.broker import settle
 from worker.broker.consumer import Intake
+from worker.broker.direct import DirectChannel
 from worker.broker.publisher import Publisher
 from worker.broker.socket import Socket
 from worker.core.limits.quota import Admitted
@@ -118,6 +118,30 @@ def _publish_written(doom: Doom) -> None:
     _replace(Socket, "write", doomed)
 
 
+def _acks_queued(doom: Doom) -> None:
+    """Before what was gathered is written."""
+    take = DirectChannel.take
+
+    def doomed(self: DirectChannel) -> bytes:
+        doom.strike()
+        return take(self)
+
+    _replace(DirectChannel, "take", doomed)
+
+
+def _acks_written(doom: Doom) -> None:
+    """As soon as acknowledgements are with the kernel."""
+    take = DirectChannel.take
+
+    def doomed(self: DirectChannel) -> bytes:
+        acks = take(self)
+        if acks and doom.is_now():
+            _when_written(self.socket, doom)
+        return acks
+
+    _replace(DirectChannel, "take", doomed)
+
+
 def _when_written(socket: Socket, doom: Doom) -> None:
     """End the worker as soon as all that this turn of the event loop writes is with the kernel."""
     loop, transport = asyncio.get_running_loop(), socket._transport_now
@@ -158,8 +182,8 @@ POINTS: Final[Mapping[str, Patch]] = {
     "before the publish": before(Publisher, "publish"),
     "publish written": _publish_written,
     "confirmed": after(Publisher, "publish"),
-    "ack queued": before(settle, "_write_drained"),
-    "ack written": after(settle, "_write_drained"),
+    "ack queued": _acks_queued,
+    "ack written": _acks_written,
     "drain: asked": draining(before(Intake, "stop")),
     "drain: intake stopped": draining(before(Dispatch, "drain")),
     "drain: recorded": draining(after(RedisLimiter, "record")),

@@ -158,7 +158,7 @@ async def test_a_request_that_ends_its_worker_every_time_becomes_poison(amqp_url
     async with TcpProxy(amqp_url) as proxy, consuming(proxy.url, receiver):
         for _ in range(DELIVERY_LIMIT + 1):
             delivery = await receiver.next()
-            await delivery.channel.close()  # type: ignore[attr-defined] # what ends a worker ends its channel
+            await delivery.channel.library.close()  # type: ignore[attr-defined] # what ends a worker ends its channel
         await filled(amqp_url, TOPOLOGY.dead_queue(ErrorClass.POISON))
 
     assert await depth(amqp_url, LANE_QUEUE) == 0

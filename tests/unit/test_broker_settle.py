@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pamqp.frame
 import pytest
-from aiormq.abc import ChannelFrame
-from pamqp.commands import Basic
 
 from tests.fakes import FakeDelivery, RecordingEvents
 from tests.makers import NOW, make_raw
@@ -27,42 +24,18 @@ PAUSE = timedelta(seconds=1)
 MESSAGE = Outgoing(Route("sms.done", "otp"), b"{}", {}, None, None, "r-1")
 
 
-class Connection:
-    """The part of a connection that settling touches; everything written is drained at once."""
+class Channel:
+    """An open channel that only remembers."""
 
     def __init__(self, log: list[str]) -> None:
-        self.channels: dict[int, Any] = {}
-        self.write_queue = self
+        self.is_open = True
         self.log = log
-        self.writes = 0
 
-    def full(self) -> bool:
-        return False
+    def ack(self, tag: int) -> None:
+        self.log.append(f"ack {tag}")
 
-    def put_nowait(self, frame: ChannelFrame) -> None:
-        self.writes += 1
-        payload = frame.payload
-        while payload:
-            size, _, answer = pamqp.frame.unmarshal(payload)
-            assert isinstance(answer, Basic.Ack | Basic.Nack)
-            assert not answer.multiple
-            name = "ack" if isinstance(answer, Basic.Ack) else "requeue" if answer.requeue else "drop"
-            self.log.append(f"{name} {answer.delivery_tag}")
-            payload = payload[size:]
-        frame.drain()
-
-
-class Channel:
-    """An open channel."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.number = 1
-        self.is_closed = False
-        self.connection = connection
-        connection.channels[1] = self
-
-    def create_future(self) -> "asyncio.Future[None]":
-        return asyncio.get_running_loop().create_future()
+    def requeue(self, tag: int) -> None:
+        self.log.append(f"requeue {tag}")
 
 
 @dataclass
@@ -77,8 +50,7 @@ class Bench:
     events: RecordingEvents = field(default_factory=RecordingEvents)
 
     def __post_init__(self) -> None:
-        self.connection = Connection(self.log)
-        self.channel = Channel(self.connection)
+        self.channel = Channel(self.log)
         self.pauses: list[float] = []
         self.settler = BrokerSettler(
             self, TOPOLOGY, self.events, pause=PAUSE, now=lambda: NOW, dice=lambda: 1.0, sleep=self.sleep
@@ -132,7 +104,7 @@ async def test_a_message_is_not_acked_when_its_delivery_is_gone_before_it_is_con
     bench = Bench()
 
     def fail() -> Exception:
-        bench.channel.is_closed = True
+        bench.channel.is_open = False
         return error
 
     bench.answer = fail
@@ -212,14 +184,6 @@ async def test_a_cancelled_hand_over_settles_nothing() -> None:
     assert bench.log == ["publish"]
 
 
-async def test_many_settled_together_are_written_together_and_each_for_itself() -> None:
-    bench = Bench()
-    tags = [3, 1, 9]
-    await asyncio.gather(*(bench.settler.hand_over(bench.delivery(tag), MESSAGE) for tag in tags))
-    assert sorted(bench.log[-3:]) == ["ack 1", "ack 3", "ack 9"]
-    assert bench.connection.writes == 1
-
-
 async def test_giving_back_returns_the_delivery_and_publishes_nothing() -> None:
     bench = Bench()
     await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM - 1))
@@ -254,7 +218,7 @@ async def test_giving_back_a_copy_never_raises_when_its_channel_is_lost_meanwhil
     bench = Bench()
 
     def fail() -> Exception:
-        bench.channel.is_closed = True
+        bench.channel.is_open = False
         return BrokerUnavailable("?")
 
     bench.answer = fail
@@ -267,18 +231,6 @@ async def test_giving_back_what_cannot_be_published_anew_puts_it_to_rest_and_doe
     await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM, headers={"own": "x" * 200_000}))
     assert bench.log[-2:] == ["confirmed", "ack 7"]
     assert [letter.route for letter in bench.published] == [TOPOLOGY.to_dead(ErrorClass.POISON)]
-
-
-@pytest.mark.parametrize("how", ["closed", "closed by the broker"])
-async def test_nothing_is_written_to_a_channel_that_is_gone(how: str) -> None:
-    """A frame for a channel that the broker has closed would end the connection of all lanes."""
-    bench = Bench()
-    if how == "closed":
-        bench.channel.is_closed = True
-    else:
-        bench.connection.channels.clear()
-    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
-    assert bench.log == ["publish", "confirmed"]
 
 
 async def test_a_delivery_of_somebody_else_is_refused() -> None:

@@ -16,20 +16,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from math import ceil
 from typing import Final
 
-from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.abc import AbstractConnection as Transport
-from aiormq.channel import Channel
+from aiormq.abc import DeliveredMessage
 
 from worker.broker.ack_timeout import ack_timeout
 from worker.broker.connection import (
+    Connection,
     Role,
     first_of,
     forever,
-    open_channel,
     tell_lost,
     together,
     translated,
@@ -39,6 +38,8 @@ from worker.broker.connection import (
 )
 from worker.broker.declare import declare
 from worker.broker.delivery import BrokerDelivery, delivery_of
+from worker.broker.direct import DirectChannel, open_direct
+from worker.broker.wire.cutter import Delivered, Event
 from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, WorkerError
@@ -50,6 +51,9 @@ _ROLE: Final[Role] = "consume"
 _CANCEL_S: Final = 3.0
 #: A queue that has just lost its leader has another one by then. Seconds.
 _CONSUME_S: Final = 10.0
+#: How the tags of consumers begin, of what is due and of what is new.
+_DUE: Final = "due-"
+_NEW: Final = "new-"
 
 
 class Intake:
@@ -81,7 +85,8 @@ class Intake:
         self._most: int | None = None
         #: Set, and replaced, when that changes.
         self._turned = asyncio.Event()
-        self._consumers: dict[Lane, list[tuple[AbstractChannel, str]]] = {}
+        self._consumers: dict[Lane, list[tuple[DirectChannel, str]]] = {}
+        self._serial = count()
         #: Held by whoever gives a lane its consumers, or takes them away.
         self._locks = {lane: asyncio.Lock() for lane in prefetch}
         #: Lanes that are as they should be: with their consumers, or paused.
@@ -149,7 +154,7 @@ class Intake:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _session(self, connection: AbstractConnection) -> None:
+    async def _session(self, connection: Connection) -> None:
         if self._settings.declare:
             await declare(connection, self._topology)
         transport = transport_of(connection)
@@ -159,7 +164,7 @@ class Intake:
             self._ready.clear()
             self._consumers.clear()
 
-    async def _keep(self, connection: AbstractConnection, transport: Transport, lane: Lane) -> None:
+    async def _keep(self, connection: Connection, transport: Transport, lane: Lane) -> None:
         """Consume *lane* on one channel after the other, as long as the connection lives."""
         while not self._stopped.is_set():
             try:
@@ -182,31 +187,38 @@ class Intake:
         if timeout is not None and self._impatient is not None:
             self._impatient(timeout)
 
-    async def _restore_queue(self, connection: AbstractConnection) -> None:
+    async def _restore_queue(self, connection: Connection) -> None:
         """Somebody may have deleted the queue; when it cannot be restored, consuming says why."""
         if self._settings.declare:
             with suppress(WorkerError):
                 await declare(connection, self._topology)
 
-    async def _consume(self, connection: AbstractConnection, lane: Lane) -> None:
+    async def _consume(self, connection: Connection, lane: Lane) -> None:
         """Consume *lane* until its channel or a consumer is lost, which raises BrokerUnavailable."""
-        channel, cancelled = await open_channel(connection), asyncio.Event()
-        channel.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Delivered) and event.consumer in library.consumers:
+                due = event.consumer.startswith(_DUE)
+                self._take(delivery_of(event, lane, self._topology, channel, due=due))
+
+        channel, cancelled = await open_direct(connection, hear), asyncio.Event()
+        library = channel.library
+        library.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
         while True:
             turned = self._turned
             await self._open(channel, lane)
             self._ready.add(lane)
-            await first_of(cancelled.wait(), until_closed(channel), turned.wait())
-            if channel.is_closed:
-                raise why_closed(channel)
+            await first_of(cancelled.wait(), until_closed(library), turned.wait())
+            if library.is_closed:
+                raise why_closed(library)
             if cancelled.is_set():
                 with translated(f"leaving the lane {lane.value}"):
-                    await channel.close(timeout=_CANCEL_S)
+                    await library.close(timeout=_CANCEL_S)
                 raise BrokerUnavailable(
                     f"RabbitMQ cancelled a consumer of the lane {lane.value}: its queue was deleted"
                 )
 
-    async def _open(self, channel: Channel, lane: Lane) -> None:
+    async def _open(self, channel: DirectChannel, lane: Lane) -> None:
         """Give *lane* the consumers that it should have now: their prefetch holds for new ones only."""
         async with self._locks[lane]:
             await self._cancel(lane)
@@ -215,14 +227,13 @@ class Intake:
                 await self._subscribe(channel, lane, self._topology.due_queue(lane), prefetch, due=True)
                 await self._subscribe(channel, lane, self._topology.lane_queue(lane), prefetch, due=False)
 
-    async def _subscribe(self, channel: Channel, lane: Lane, queue: str, prefetch: int, *, due: bool) -> None:
-        async def receive(message: DeliveredMessage) -> None:
-            self._take(delivery_of(message, lane, self._topology, due=due))
-
+    async def _subscribe(self, channel: DirectChannel, lane: Lane, queue: str, prefetch: int, *, due: bool) -> None:
+        # Named before the broker knows it: deliveries may be heard before the library reads that they were asked for.
+        tag = f"{_DUE if due else _NEW}{next(self._serial)}"
         with translated(f"consuming {queue}"):  # not for ever: who shuts the intake waits for the lock
-            await channel.basic_qos(prefetch_count=prefetch, timeout=_CONSUME_S)
-            consuming = await channel.basic_consume(queue, receive, timeout=_CONSUME_S)
-        self._consumers.setdefault(lane, []).append((channel, consuming.consumer_tag or ""))
+            await channel.library.basic_qos(prefetch_count=prefetch, timeout=_CONSUME_S)
+            await channel.library.basic_consume(queue, _by_the_library, consumer_tag=tag, timeout=_CONSUME_S)
+        self._consumers.setdefault(lane, []).append((channel, tag))
 
     def _wanted(self, lane: Lane) -> int:
         """Deliveries of each of *lane*'s queues that may be in hand."""
@@ -240,7 +251,6 @@ class Intake:
     async def _shut(self) -> None:
         """Take their consumers from all lanes; none gets a new one, for `_wanted` says so already."""
         await asyncio.gather(*map(self._shut_lane, self._prefetch))
-        await asyncio.sleep(0)  # deliveries that came before the broker's answer reach `_take` in this turn
 
     async def _shut_lane(self, lane: Lane) -> None:
         async with self._locks[lane]:
@@ -249,7 +259,7 @@ class Intake:
     async def _cancel(self, lane: Lane) -> None:
         for channel, tag in self._consumers.pop(lane, []):
             with suppress(BrokerUnavailable), translated("cancelling a consumer"):
-                await channel.basic_cancel(tag, timeout=_CANCEL_S)
+                await channel.library.basic_cancel(tag, timeout=_CANCEL_S)
 
     def _take(self, delivery: BrokerDelivery) -> None:
         name = f"delivery {delivery.raw.lane.value} {delivery.tag}"
@@ -268,3 +278,7 @@ class Intake:
         if not task.cancelled() and (error := task.exception()) is not None:
             # The receiver promises not to raise: this is a bug. The delivery stays unsettled until its channel ends.
             self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
+
+
+async def _by_the_library(_: DeliveredMessage) -> None:
+    """Never called: what is delivered is heard before the library, which needs a callback for every consumer."""

@@ -16,15 +16,15 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
 
-from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
-from worker.broker.connection import connected, open_channel, translated
+from worker.broker.connection import Connection, connected, open_channel, translated
 from worker.broker.depths import Depth, depth_of
+from worker.broker.direct import DirectChannel, open_direct
 from worker.broker.letter import Letter, letter_of
 from worker.broker.publisher import Publisher
-from worker.broker.settle import Answers, Publishes
+from worker.broker.settle import Publishes, let_go
 from worker.core.message.history import Entry
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
@@ -52,7 +52,7 @@ class DeadLetters:
     """The dead-letter queues of one namespace; see `open_dead_letters`."""
 
     def __init__(
-        self, connection: AbstractConnection, publisher: Publishes, topology: Topology, *, now: Callable[[], datetime]
+        self, connection: Connection, publisher: Publishes, topology: Topology, *, now: Callable[[], datetime]
     ) -> None:
         """Look over *connection*, replay over *publisher*."""
         self._connection = connection
@@ -163,10 +163,11 @@ class DeadLetters:
     async def _looking(self, error_class: ErrorClass, limit: int) -> "AsyncIterator[_Look]":
         if not 1 <= limit <= MOST:
             raise UsageError(f"between 1 and {MOST} letters can be looked at in one go")
-        channel = await open_channel(self._connection)
+        direct = await open_direct(self._connection)
+        channel = direct.library
         try:
             depth = await self._only_with(0, channel, error_class)
-            look = _Look(channel, error_class, self._topology, held=min(depth, MOST), wanted=min(depth, limit))
+            look = _Look(direct, error_class, self._topology, held=min(depth, MOST), wanted=min(depth, limit))
             await look.begin()
             await self._only_with(1, channel, error_class)
         except InUse:
@@ -175,8 +176,10 @@ class DeadLetters:
             raise
         try:
             yield look
+            direct.socket.flush()
             await self._depth(channel, error_class)  # answered after what was let go, so the broker has heard of that
         finally:
+            direct.socket.flush()
             await look.wait_whole()
             with translated("closing"):
                 await channel.close()
@@ -197,9 +200,10 @@ class _Look:
     """One look into one queue: *held* letters come and none is settled unless it is let go; *wanted* are given out."""
 
     def __init__(
-        self, channel: Channel, error_class: ErrorClass, topology: Topology, *, held: int, wanted: int
+        self, channel: DirectChannel, error_class: ErrorClass, topology: Topology, *, held: int, wanted: int
     ) -> None:
-        self._channel = channel
+        self._direct = channel
+        self._channel = channel.library
         self._error_class = error_class
         self._topology = topology
         self._held = held
@@ -207,7 +211,6 @@ class _Look:
         self._came = 0
         self._moved = asyncio.Event()
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
-        self._answers = Answers()
         #: Letters that were let go.
         self.gone = 0
 
@@ -244,7 +247,7 @@ class _Look:
 
     async def let_go(self, letter: Letter) -> None:
         """Acknowledge: on a fresh channel with one consumer the delivery tag is the position."""
-        await self._answers.let_go(self._channel, letter.position)
+        let_go(self._direct, letter.position)
         self.gone += 1
 
     async def _next(self) -> DeliveredMessage | None:

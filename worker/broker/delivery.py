@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from aiormq.abc import AbstractChannel, DeliveredMessage
-
+from worker.broker.direct import DirectChannel
 from worker.broker.message import deliveries_of, raw_of
+from worker.broker.wire.cutter import Delivered
 from worker.core.message.decode import RawMessage
 from worker.core.message.lane import Lane
 from worker.core.topology import Topology
@@ -19,20 +19,22 @@ class BrokerDelivery:
     deliveries: int
     #: The delivery tag, which means something on *channel* only.
     tag: int
-    channel: AbstractChannel
+    channel: DirectChannel
 
     @property
     def is_open(self) -> bool:
         """Whether its channel lives: with the channel goes the broker's interest in how this delivery is settled."""
-        return not self.channel.is_closed
+        return self.channel.is_open
 
 
-def delivery_of(message: DeliveredMessage, lane: Lane, topology: Topology, *, due: bool) -> BrokerDelivery:
-    """Read what the library hands over, from the queue of *lane* or of what is *due* on it."""
+def delivery_of(
+    message: Delivered, lane: Lane, topology: Topology, channel: DirectChannel, *, due: bool
+) -> BrokerDelivery:
+    """Read what came on *channel*, from the queue of *lane* or of what is *due* on it."""
     return BrokerDelivery(
-        raw=raw_of(message, lane, is_ours=topology.is_ours(message.exchange or ""), due=due),
-        redelivered=bool(message.redelivered),
-        deliveries=deliveries_of(message.header.properties.headers),
-        tag=message.delivery_tag or 0,
-        channel=message.channel,
+        raw=raw_of(message.body, message.properties, lane, is_ours=topology.is_ours(message.exchange), due=due),
+        redelivered=message.redelivered,
+        deliveries=deliveries_of(message.properties.headers),
+        tag=message.tag,
+        channel=channel,
     )

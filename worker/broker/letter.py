@@ -13,6 +13,7 @@ import orjson
 from aiormq.abc import DeliveredMessage
 
 from worker.broker.message import deliveries_of, raw_of
+from worker.broker.wire.properties import of_library
 from worker.core.message.decode import RawMessage
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
@@ -64,7 +65,7 @@ def letter_of(message: DeliveredMessage, error_class: ErrorClass, position: int,
     given = message.header.properties.headers or {}
     # We publish there and leave out what the broker wrote; when the broker buries a message, it writes that.
     is_ours = message.exchange == topology.dead_exchange and "x-death" not in given
-    raw = raw_of(message, _NO_LANE, is_ours=is_ours)  # which lane is read below
+    raw = raw_of(message.body, of_library(message.header.properties), _NO_LANE, is_ours=is_ours)
     headers, buried = raw.headers, None if is_ours else _BURIED_BY_BROKER.get(error_class)
     row = catalog().local(buried) if buried else None
     if error_class is ErrorClass.UNROUTABLE:  # it was never in a queue before: the broker has written nothing yet

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from aiormq.abc import DeliveredMessage
-
 from worker.broker.wire.properties import Properties
 from worker.core.message.decode import RawMessage
 from worker.core.message.lane import Lane
@@ -58,18 +56,17 @@ def _fits(value: Any, levels: int) -> bool:
             return True
 
 
-def raw_of(message: DeliveredMessage, lane: Lane, *, is_ours: bool, due: bool = False) -> RawMessage:
+def raw_of(body: bytes, properties: Properties, lane: Lane, *, is_ours: bool, due: bool = False) -> RawMessage:
     """What was delivered on *lane*; unless it *is_ours*, headers named like ours are a publisher's and left out."""
-    properties = message.header.properties
     given = properties.headers or {}
     headers = given if is_ours else without_ours(given)
     return RawMessage(
-        body=message.body,
+        body=body,
         lane=lane,
         headers=headers,
         forged=len(given) - len(headers),
         due=due,
-        type=properties.message_type,
+        type=properties.type,
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,
         timestamp=properties.timestamp,

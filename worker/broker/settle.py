@@ -1,22 +1,18 @@
 """The only place that acknowledges: first the broker confirms what was published, then the delivery is let go.
 
-Acknowledgements of one channel are written together, some milliseconds late: one write for each was a quarter of the
-CPU of receiving. Each names its own delivery tag; none speaks for the tags before it, so none can let go of a delivery
-that is still in hand.
+Acknowledgements are written together, some milliseconds late (`broker/socket.py`). Each names its own delivery tag;
+none speaks for the tags before it, so none can let go of a delivery that is still in hand.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from aiormq.abc import AbstractChannel, ChannelFrame
-from pamqp.commands import Basic
-
-from worker.broker.connection import first_of, translated, until_closed
 from worker.broker.delivery import BrokerDelivery
+from worker.broker.direct import DirectChannel
 from worker.broker.retry import growing, until_it_works
 from worker.core.outcome.catalog import catalog
 from worker.core.outgoing.envelope import WORN_FROM, Outgoing, returned
@@ -25,9 +21,6 @@ from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, Unpublishable, Unroutable, WorkerError
 from worker.ports import Delivery, Events
 
-#: Acknowledgements wait this long for others. Seconds; what it costs is that many more deliveries that come again
-#: when the process dies.
-_GATHER_S: Final = 0.002
 #: A message that ends its channel must not do so for ever. So many times it does with the channel for itself, so that
 #: nothing else can be at fault; then it is put to rest. Not left to the broker's delivery limit: RabbitMQ 4.3 does not
 #: count what is returned.
@@ -44,47 +37,9 @@ class Publishes(Protocol):
         """The same with nothing beside it, so that an Unpublishable is about *message* itself."""
 
 
-class Answers:
-    """Acknowledgements and returns, gathered per channel and written together."""
-
-    def __init__(self) -> None:
-        """Nothing waits."""
-        self._batches: dict[AbstractChannel, _Batch] = {}
-
-    async def let_go(self, channel: AbstractChannel, tag: int) -> None:
-        """Let the delivery *tag* go; returns when that was written, or when *channel* is gone."""
-        await self._add(channel, Basic.Ack(delivery_tag=tag))
-
-    async def requeue(self, channel: AbstractChannel, tag: int) -> None:
-        """Return the delivery *tag* to its queue; returns when that was written, or when *channel* is gone."""
-        await self._add(channel, Basic.Nack(delivery_tag=tag, requeue=True))
-
-    async def _add(self, channel: AbstractChannel, answer: Basic.Ack | Basic.Nack) -> None:
-        batch = self._batches.get(channel)
-        if batch is None:
-            batch = self._batches[channel] = _Batch()
-            batch.task = asyncio.create_task(self._write(channel), name="broker settle")
-        batch.answers.append(answer)
-        await batch.written.wait()
-
-    async def _write(self, channel: AbstractChannel) -> None:
-        await asyncio.sleep(_GATHER_S)
-        batch = self._batches.pop(channel)
-        try:
-            if _is_open(channel):
-                await _write_drained(channel, batch.answers)
-        finally:
-            batch.written.set()
-
-
-class _Batch:
-    """What is written next on one channel."""
-
-    def __init__(self) -> None:
-        self.answers: list[Basic.Ack | Basic.Nack] = []
-        self.written = asyncio.Event()
-        #: Held here, because the event loop holds its tasks weakly.
-        self.task: asyncio.Task[None] | None = None
+def let_go(channel: DirectChannel, tag: int) -> None:
+    """Acknowledge the delivery *tag*: what it asked for is done, or is somewhere else."""
+    channel.ack(tag)
 
 
 class BrokerSettler:
@@ -111,7 +66,6 @@ class BrokerSettler:
         self._pause = growing(pause, dice)
         self._sleep = sleep
         self._now = now
-        self._answers = Answers()
         self._stuck = 0
 
     @property
@@ -136,7 +90,7 @@ class BrokerSettler:
             await self._publisher.publish(message)
         except (BrokerUnavailable, Unroutable) as error:
             await self._insist(own, message, error)
-        await self._answers.let_go(own.channel, own.tag)
+        let_go(own.channel, own.tag)
 
     async def _insist(self, own: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
         """Publish *message*, which failed with *error*, or its last form, until that is confirmed or *own* is lost.
@@ -167,7 +121,7 @@ class BrokerSettler:
                 on=(BrokerUnavailable, Unroutable),
                 wait=self._pause,
                 tell=tell,
-                enough=lambda _: not _is_open(own.channel),
+                enough=lambda _: not own.is_open,
                 sleep=self._sleep,
             )
         finally:
@@ -187,8 +141,8 @@ class BrokerSettler:
         that is only given back politely must never die as poison. Where no copy can be published it stays in hand.
         """
         own = _own(delivery)
-        if own.deliveries < WORN_FROM or not _is_open(own.channel):
-            await self._answers.requeue(own.channel, own.tag)
+        if own.deliveries < WORN_FROM or not own.is_open:
+            own.channel.requeue(own.tag)
             return
         with suppress(BrokerUnavailable, Unroutable):  # it was lost with its channel, and comes again
             await self.hand_over(delivery, returned(own.raw, self._topology, self._now()))
@@ -222,24 +176,3 @@ def _own(delivery: Delivery) -> BrokerDelivery:
     if not isinstance(delivery, BrokerDelivery):
         raise TypeError(f"{type(delivery).__name__} is no delivery of RabbitMQ")
     return delivery
-
-
-def _is_open(channel: AbstractChannel) -> bool:
-    """Whether the broker still knows *channel*: a frame for a channel that it has closed ends the whole connection.
-
-    The library takes a channel off the connection's list when it reads that the broker closed it, some turns of the
-    event loop before the channel itself learns of it.
-    """
-    return not channel.is_closed and channel.connection.channels.get(channel.number) is channel
-
-
-async def _write_drained(channel: AbstractChannel, answers: Sequence[Basic.Ack | Basic.Nack]) -> None:
-    """Write *answers* at once; returns when they have left, or when the channel is closed."""
-    drained = channel.create_future()
-    frames = ChannelFrame.marshall(channel.number, answers, drained)
-    with suppress(BrokerUnavailable), translated("acknowledging"):  # a lost channel: the broker delivers again
-        if channel.connection.write_queue.full():
-            await first_of(channel.connection.write_queue.put(frames), until_closed(channel))
-        else:
-            channel.connection.write_queue.put_nowait(frames)
-        await drained
