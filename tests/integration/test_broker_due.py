@@ -93,7 +93,7 @@ async def test_what_ends_its_channel_each_time_that_it_is_due_becomes_poison(amq
     async with consuming(amqp_url, receiver):
         for _ in range(DELIVERY_LIMIT + 1):
             delivery = await receiver.next()
-            await delivery.channel.close()  # type: ignore[attr-defined] # what ends a worker ends its channel
+            await delivery.channel.library.close()  # type: ignore[attr-defined] # what ends a worker ends its channel
         await filled(amqp_url, TOPOLOGY.dead_queue(ErrorClass.POISON))
 
     assert await depth(amqp_url, DUE) == 0
