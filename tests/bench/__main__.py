@@ -5,19 +5,20 @@ changes the absolute numbers.
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
+import uvloop
 from rich.console import Console
 
-from tests.bench import accuracy, delays, micro, profiling, scripts, standstill, throughput
+from tests.bench import accuracy, calls, delays, micro, profiling, scripts, standstill, throughput
 from tests.bench.bed import bed
 
-_PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts")
+_PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts", "calls")
 #: They take minutes, so they run only when they are named.
 _STANDSTILL: Final = "standstill"
 _DELAYS: Final = "delays"
@@ -50,10 +51,17 @@ async def _main(arguments: argparse.Namespace) -> None:
             arguments.stacks.write_text(stacks.text, "utf-8")
         console.print(profiling.table(stacks))
     await _slow(chosen, arguments, console)
+    await _single(chosen, arguments, console)
+
+
+async def _single(chosen: Sequence[str], arguments: argparse.Namespace, console: Console) -> None:
     if "micro" in chosen:
         console.print(micro.table())
     if "scripts" in chosen:
         console.print(await scripts.table())
+    if "calls" in chosen:
+        with TemporaryDirectory() as folder:
+            console.print(await calls.table(Path(folder), arguments.rounds))
 
 
 async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: Console) -> None:
@@ -95,4 +103,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(_arguments()))
+    uvloop.run(_main(_arguments()))  # as the worker: what is measured in this process is then measured there

@@ -9,9 +9,9 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs
 
 import orjson
-from aiohttp import ClientResponse
 
 from tests.faults.doom import Doom
 from worker.app import App
@@ -26,6 +26,7 @@ from worker.delivery.dispatch import Dispatch
 from worker.delivery.pipeline import Pipeline
 from worker.limiter.limiter import RedisLimiter
 from worker.provider.client import Client
+from worker.provider.http.connection import Connection
 
 #: Makes the worker of this process die at a point.
 Patch: TypeAlias = Callable[[Doom], None]
@@ -93,17 +94,20 @@ def _replace(owner: Any, name: str, replacement: Any) -> None:
 
 def _bytes_left(doom: Doom) -> None:
     """Before the answer is waited for, as soon as the call's bytes are with the kernel."""
-    start = ClientResponse.start
+    exchange = Connection.exchange
 
-    async def doomed(self: ClientResponse, *args: Any, **kwargs: Any) -> Any:
-        if doom.is_now():
-            writing = self._writer
-            if writing is not None:
-                await writing
-            doom.die(self.url.query["TaskId"])
-        return await start(self, *args, **kwargs)
+    async def doomed(self: Connection, request: bytes, ends: float) -> Any:
+        if not doom.is_now():
+            return await exchange(self, request, ends)
+        answer = asyncio.create_task(exchange(self, request, ends))
+        await asyncio.sleep(0)
+        while self._transport is not None and self._transport.get_write_buffer_size():
+            await asyncio.sleep(0)
+        if not answer.done():
+            doom.die(parse_qs(request.split(b" ")[1].partition(b"?")[2].decode())["TaskId"][0])
+        return await answer
 
-    _replace(ClientResponse, "start", doomed)
+    _replace(Connection, "exchange", doomed)
 
 
 def _publish_written(doom: Doom) -> None:
@@ -176,7 +180,7 @@ POINTS: Final[Mapping[str, Patch]] = {
     "claimed": after(RedisLimiter, "admit", _is_claim),
     "before the call": before(Client, "_call"),
     "bytes left": _bytes_left,
-    "reply arrived": after(ClientResponse, "start"),
+    "reply arrived": after(Connection, "exchange"),
     "reply read": after(Client, "send"),
     "acceptance recorded": after(RedisLimiter, "record", _is_acceptance),
     "before the publish": before(Publisher, "publish"),

@@ -70,7 +70,8 @@ class AnswerReader:
             self.is_kept = False
             self.is_broken = not self._is_done()
         else:
-            self.is_broken = self._head > MOST_HEAD and not self._is_done()
+            if self._head > MOST_HEAD and not self._is_done():
+                self.is_kept, self.is_broken = False, True
 
     def end(self) -> None:
         """The peer says no more: the end of an answer that has no other, otherwise it is broken."""
