@@ -116,7 +116,9 @@ class FakeLimiter:
             raise answer
         return answer
 
-    async def admit(self, request: Request, token: Token, *, probe: bool = False) -> Admission:
+    async def admit(
+        self, request: Request, token: Token, *, left: timedelta = timedelta(0), probe: bool = False
+    ) -> Admission:
         self.admitted.append(request)
         self.tokens.append(token)
         answer = self.admissions.pop(0) if self.admissions else self.known.get(request.sms.id, Admitted(request))

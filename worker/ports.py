@@ -106,8 +106,13 @@ class Limiter(Protocol):
     async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         """Book up to *want* slots (at least one is meant) for requests of *lane*."""
 
-    async def admit(self, request: Request, token: Token, *, probe: bool = False) -> Admission:
+    async def admit(
+        self, request: Request, token: Token, *, left: timedelta = timedelta(0), probe: bool = False
+    ) -> Admission:
         """Claim *request* in the ledger and count it in every window and cap, or do nothing and say why not.
+
+        A window that is full promises the request a place in the order in which it reopens, and `Closed` says when
+        that is, unless it is later than *left* from now: then it is of no use, and there is no promise.
 
         *token* names the claim. A caller that does not know what became of its claim, because this raised, claims again
         with the next number, and is not counted twice. *probe* says that the slot is the probe of the account's hold:

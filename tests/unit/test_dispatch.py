@@ -468,9 +468,9 @@ async def test_a_call_is_not_begun_when_outcomes_could_be_told_a_moment_ago() ->
     async with running(Rig()) as rig:
         admit = rig.limiter.admit
 
-        async def admit_and_break(request: Request, token: Token, *, probe: bool = False) -> Admission:
+        async def admit_and_break(request: Request, token: Token, **asked: Any) -> Admission:
             rig.can_settle = bool(rig.limiter.admitted)
-            return await admit(request, token, probe=probe)
+            return await admit(request, token, **asked)
 
         rig.limiter.admit = admit_and_break  # type: ignore[method-assign]  # the break comes exactly there
         (sending,) = rig.send(request("a"))

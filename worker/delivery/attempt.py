@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from worker.core.decision.decide import too_soon_or_late
 from worker.core.limits.holds import ACCOUNT, HoldName
 from worker.core.limits.ledger import Busy, Doubtful, Reused, Token, outcome_of
-from worker.core.limits.quota import Admitted, Held
+from worker.core.limits.quota import Admitted, Held, Soon
 from worker.core.message.decode import Request
 from worker.core.outcome.catalog import Catalog
 from worker.core.outcome.outcome import (
@@ -130,6 +130,9 @@ class Attempts:
         refused = await self._admit(waiting, slot)
         if isinstance(refused, Held):
             return Attempt(Use.VOID, None)
+        if isinstance(refused, Soon):
+            waiting.rest_s = refused.after_s
+            return Attempt(Use.FREE, None)
         if refused is not None:
             return Attempt(Use.FREE, refused)
         claimed = monotonic()
@@ -140,19 +143,20 @@ class Attempts:
             return Attempt(Use.FREE, None)
         return Attempt(Use.CALLED, await self._call(waiting, slot))
 
-    async def _admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | None:
+    async def _admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | Soon | None:
         """Claim and count *waiting*; returns what stands against it."""
         waiting.claims += 1
         token = Token(waiting.caller, waiting.claims)
-        match await self._limiter.admit(waiting.request, token, probe=slot.probe):
+        left = waiting.request.deadline - self._now()
+        match await self._limiter.admit(waiting.request, token, left=left, probe=slot.probe):
             case Admitted() as admitted:
                 waiting.admitted = admitted
                 for name in admitted.probes:
                     told = {"scope": name.scope.value, "subject": name.subject}
                     self._events.emit("hold.probe", **told, operation=slot.operation.value)
                 return None
-            case Held() as held:
-                return held
+            case (Held() | Soon()) as later:
+                return later
             case (Sent() | Busy() | Doubtful() | Reused()) as known:
                 return outcome_of(known, self._catalog)
             case (Closed() | OnHold()) as closed:

@@ -249,8 +249,11 @@ class Dispatch:
 
     def _put_back(self, waiting: Waiting) -> None:
         waiting.turn = self._loop.create_future()
+        rest_s, waiting.rest_s = waiting.rest_s, 0.0
         if self._draining:
             waiting.resolve(_LEAVING)
+        elif rest_s > 0:
+            self._room.join_after(waiting, rest_s)
         else:
             self._room.join(waiting, at_the_front=True)
 

@@ -40,6 +40,8 @@ class Waiting:
     caller: str = ""
     #: How often it was claimed: each claim has a token of its own, so nothing that is told late of one hits another.
     claims: int = 0
+    #: Seconds until its place in its recipient's windows, when that is near enough to be waited for here.
+    rest_s: float = 0.0
     #: Set while it is claimed and counted for the slot that it is about to use.
     admitted: Admitted | None = None
 
@@ -93,6 +95,8 @@ class WaitingRoom:
 
     def __init__(self) -> None:
         """Open with empty lines."""
+        #: Those who join later.
+        self._later: dict[Waiting, asyncio.TimerHandle] = {}
         self.lines: Mapping[tuple[Operation, Lane], WaitingLine] = {
             (operation, lane): WaitingLine() for operation in Operation for lane in Lane
         }
@@ -110,6 +114,15 @@ class WaitingRoom:
             line.part_of(waiting).append(waiting)
         line.wake.set()
 
+    def join_after(self, waiting: Waiting, after_s: float) -> None:
+        """Add *waiting* to the front of its line after *after_s* seconds; until then it takes no slot."""
+        loop = asyncio.get_running_loop()
+        self._later[waiting] = loop.call_later(after_s, self._join_now, waiting)
+
+    def _join_now(self, waiting: Waiting) -> None:
+        del self._later[waiting]
+        self.join(waiting, at_the_front=True)
+
     def take(self, slot: Slot) -> Waiting | None:
         """Take the best of those who may use *slot*; None when nobody waits."""
         lines = {lane: self.lines[slot.operation, lane] for lane in Lane}
@@ -120,7 +133,10 @@ class WaitingRoom:
         return None
 
     def remove(self, waiting: Waiting) -> bool:
-        """Take *waiting* out of its line; False when it has left already."""
+        """Take *waiting* out of its line, or do not let it join; False when it has left already."""
+        if (timer := self._later.pop(waiting, None)) is not None:
+            timer.cancel()
+            return True
         try:
             self.line_of(waiting.request).part_of(waiting).remove(waiting)
         except ValueError:
@@ -139,4 +155,4 @@ class WaitingRoom:
 
     def __iter__(self) -> Iterator[Waiting]:
         """Everybody who waits now."""
-        return iter([waiting for line in self.lines.values() for waiting in line])
+        return iter([*(waiting for line in self.lines.values() for waiting in line), *self._later])

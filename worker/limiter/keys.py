@@ -48,6 +48,10 @@ class Keys:
         """What was sent to *number*, as versions wrote it that counted by whole seconds."""
         return self._prefix + b"r:" + _digest(number)
 
+    def places(self, number: str) -> bytes:
+        """Who waits for the windows of *number*, in order."""
+        return self._prefix + b"p:" + _digest(number)
+
     def closed(self, number: str) -> bytes:
         """Until when the provider takes nothing more for *number*."""
         return self._prefix + b"x:" + _digest(number)

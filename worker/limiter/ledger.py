@@ -24,8 +24,8 @@ class Claim:
     counted: int
     #: Of what is sent.
     fingerprint: bytes
-    #: Entry of the id, marks of the recipient, caps.
-    keys: tuple[bytes, bytes, bytes]
+    #: Entry of the id, marks of the recipient, caps, places of the recipient.
+    keys: tuple[bytes, bytes, bytes, bytes]
 
 
 class Ledger:
@@ -40,7 +40,8 @@ class Ledger:
     def claim(self, request: Request, token: Token) -> Claim:
         """The claim of *token* to *request*."""
         sms = request.sms
-        keys = (self._keys.entry(sms.id), self._keys.recipient(sms.number), self._keys.caps)
+        of = self._keys
+        keys = (of.entry(sms.id), of.recipient(sms.number), of.caps, of.places(sms.number))
         return Claim(token, request.history.unknowns, fingerprint(sms), keys)
 
     def asked(self, claim: Claim, not_after_us: int, *, to_call: bool) -> tuple[Argument, ...]:

@@ -12,7 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
 from worker.core.limits.holds import ACCOUNT, names_of, on_hold
 from worker.core.limits.ledger import NOBODY, Known, Token
-from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Window
+from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Soon, Window
 from worker.core.limits.remote_clock import RemoteClock, seen
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
@@ -36,6 +36,7 @@ from worker.settings.sections import HoldSettings, RedisSettings
 
 #: A provider that asks for a longer pause is not believed.
 _LONGEST_PAUSE_US: Final = 60 * SECOND_US
+_MICROSECOND: Final = timedelta(microseconds=1)
 #: The limits of a request that nobody wants to call for: no class, no windows.
 _NO_LIMITS: Final = (0, b"")
 
@@ -163,13 +164,16 @@ class RedisLimiter:
 
     # -- ledger, windows and caps -------------------------------------------------------------------------------
 
-    async def admit(self, request: Request, token: Token, *, probe: bool = False) -> Admission:
+    async def admit(
+        self, request: Request, token: Token, *, left: timedelta = timedelta(0), probe: bool = False
+    ) -> Admission:
         """Claim *request* and count it everywhere, or nowhere; see `ports.Limiter`."""
         claim = self._ledger.claim(request, token)
         limits = self._counters.ask(request.sms.number, request.lane)
         names = names_of(request.sms)
         country, sender = names[1].subject, names[2].subject if names[2:] else ""
-        args = (*limits.windows_args, self.holds.prober.name, int(probe), country, sender, *limits.caps_args)
+        left_us = max(left // _MICROSECOND, 0)
+        args = (*limits.windows_args, self.holds.prober.name, int(probe), country, sender, left_us, *limits.caps_args)
         answer = await self._admit(request, claim, args, to_call=True)
         with understood():
             match answer:
@@ -180,6 +184,8 @@ class RedisLimiter:
                     return Held(hold.probe_in_s or 0.0, hold.code) if hold.name == ACCOUNT else on_hold(hold)
                 case [b"CLOSED", which, after]:
                     return limits.read(which, after)
+                case [b"SOON", after]:
+                    return Soon(after / SECOND_US)
                 case reply:
                     return read(reply)
 
@@ -190,7 +196,9 @@ class RedisLimiter:
 
     async def _admit(self, request: Request, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Any:
         number, keys = request.sms.number, self._keys
-        touched = (*claim.keys, keys.closed(number), keys.holds, keys.recipient_before(number))
+        entry, marks, caps, places = claim.keys
+        closed, before = keys.closed(number), keys.recipient_before(number)
+        touched = (entry, marks, caps, closed, keys.holds, before, places)
         asked = self._ledger.asked(claim, self._not_after_us() if to_call else 0, to_call=to_call)
         return await self._batcher.run(scripts.ADMIT, touched, (self._now_us(), *asked, *limits))
 

@@ -33,8 +33,8 @@ LIFT: Final = load("lift", "hold_state")
 HELD: Final = load("held", "hold_state")
 STOP: Final = load("stop", "hold_state")
 UNPROBED: Final = load("unprobed")
-ADMIT: Final = load("admit", "hold_state", "meet")
-RECORD: Final = load("record")
+ADMIT: Final = load("admit", "hold_state", "meet", "calendar", "places", "fit")
+RECORD: Final = load("record", "places")
 CLOSE: Final = load("close")
 
 #: All of them.

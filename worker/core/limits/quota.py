@@ -107,4 +107,14 @@ class Admitted:
     probes: frozenset[HoldName] = frozenset()
 
 
-Admission: TypeAlias = Admitted | Held | Closed | OnHold | Known
+@dataclass(frozen=True, slots=True)
+class Soon:
+    """The request's place has come, but somebody before it was late: ask again after this many seconds.
+
+    They are few: another way through the delays would take longer.
+    """
+
+    after_s: float
+
+
+Admission: TypeAlias = Admitted | Held | Soon | Closed | OnHold | Known

@@ -1,5 +1,6 @@
 -- Ask to call for one request: claim it in the ledger and count it in every window of its recipient and in every cap,
--- or do nothing and say why not. The ledger's decisions are those of core/limits/ledger.py.
+-- or do nothing, say why not, and promise it a place in the order in which the windows reopen (places.lua). The
+-- ledger's decisions are those of core/limits/ledger.py.
 --
 -- KEYS  1 entry      of the request id, packed by cmsgpack:
 --                    {'calling', unknown calls, since, code, caller, until, began, mark, number of the caller's claim,
@@ -11,6 +12,7 @@
 --       4 closed     until when the provider takes no more for the recipient: '<seconds> <code>'
 --       5 index      of the holds, see hold_state.lua
 --       6 before     the recipient's marks as older versions wrote them: (seconds since 2020-09-13) * 4 + class
+--       7 places     of the recipient, see places.lua
 -- ARGV  1 now in us (0: this server's clock)  2 caller  3 number of its claim  4 lease us (0: only look, count nothing)
 --       5 unknown calls in the asker's history  6 seconds that the entry is kept  7 fingerprint of the content
 --       8 us after which nobody waits for the answer any more (0: somebody always does)
@@ -19,20 +21,20 @@
 --          of 4 bytes, the period a double: one argument, because packing arguments is what costs a client most)
 --       11 name of the asker as a prober of holds  12 1 when its slot is the probe of the account's hold
 --       13 calling code of the recipient  14 sender ID ('': none)
+--       15 us for which the request can wait: a place that comes later is of no use to it (0: it wants none)
 --       then for each cap: name, limit, period
 --       The period of a window is microseconds, that of a cap is not given in them; 0: calendar day, -1: calendar month
 --       (of Asia/Singapore, UTC+8 all year)
 -- Reply {'ADMITTED', holds of which it is the probe ... (2 country, 3 sender)}
 --       | {'SENT', unknown calls, answer} | {'BUSY', us} | {'UNKNOWN', unknown calls, since us, code} | {'REUSED'}
 --       | {'HELD', which (1 account, 2 country, 3 sender), the hold as it is told}
---       | {'CLOSED', which (windows first, then caps; from 1) or the provider's code, us until it reopens}
+--       | {'CLOSED', which (windows first, then caps; from 1) or the provider's code, us until its place}
+--       | {'SOON', us} its place has come, but somebody before it was late: it should wait and ask again
 --       | {'LATE'} nobody waits for the answer any more
 --       Of several that are closed it names the last to reopen, so that one delay is enough. Windows open at most a tick
 --       late and never early.
 
-local DAY, EAST = 86400, 28800
-local TICK, TURN = 15625, 2 ^ 30 -- us; ticks until marks repeat: 194 days
-local floor = math.floor
+local SOON = 2000000 -- us for which a request whose place has come waits in its worker
 
 local now = clock(ARGV[1])
 local second = floor(now / 1000000)
@@ -74,30 +76,6 @@ local scopes = {'account', 'country:' .. ARGV[13], ARGV[14] ~= '' and 'sender:' 
 local held, probes = meet_holds(KEYS[5], scopes, now, ARGV[11], ARGV[12] == '1')
 if held then return held end
 
-local function day_start(at)
-  return floor((at + EAST) / DAY) * DAY - EAST
-end
-
--- Howard Hinnant, chrono-compatible low-level date algorithms: civil_from_days; only the day of the month is needed.
-local function month_start(at)
-  local days = floor((at + EAST) / DAY) + 719468
-  local era_day = days % 146097
-  local year = floor((era_day - floor(era_day / 1460) + floor(era_day / 36524) - floor(era_day / 146096)) / 365)
-  local year_day = era_day - (365 * year + floor(year / 4) - floor(year / 100))
-  local month = floor((5 * year_day + 2) / 153)
-  local month_day = year_day - floor((153 * month + 2) / 5)
-  return day_start(at) - month_day * DAY
-end
-
-local function calendar(period)
-  if period == 0 then
-    local start = day_start(second)
-    return start, start + DAY
-  end
-  local start = month_start(second)
-  return start, month_start(start + 32 * DAY)
-end
-
 local closed, reopens = nil, 0 -- us
 local function close(which, at)
   if at > reopens then closed, reopens = which, at end
@@ -113,7 +91,7 @@ end
 -- may still have to count it, which is never more marks than the limits of all windows together.
 local tick, lane_bit = floor(now / TICK), 2 ^ class
 local limit, mask, length, opened, finish, count = {}, {}, {}, {}, {}, {}
-local is_counted = false
+local windows = {} -- that limit the lane
 for i = 1, #ARGV[10] / 16 do
   local period
   limit[i], period, mask[i] = struct.unpack('>i4di4', ARGV[10], (i - 1) * 16 + 1)
@@ -121,11 +99,14 @@ for i = 1, #ARGV[10] / 16 do
   if period > 0 then
     length[i], opened[i] = period, now - period
   else
-    local start, ends = calendar(period)
+    local start, ends = calendar(period, second)
     opened[i], finish[i] = start * 1000000, ends * 1000000
   end
-  is_counted = is_counted or bit.band(mask[i], lane_bit) ~= 0
+  if bit.band(mask[i], lane_bit) ~= 0 then
+    windows[#windows + 1] = {which = i, limit = limit[i], length = length[i], period = period, mask = mask[i]}
+  end
 end
+local is_counted = #windows > 0
 
 local log = is_counted and redis.call('GET', KEYS[2])
 if is_counted and not log then
@@ -135,7 +116,7 @@ if is_counted and not log then
     return struct.pack('>I4', ((1600000000 + floor(before / 4)) * 64 + 63) % TURN * 4 + before % 4)
   end)
 end
-local kept, lasts = {}, 0
+local kept, kept_sent, kept_bits, lasts = {}, {}, {}, 0
 for at = #(log or '') - 3, 1, -4 do
   local read = struct.unpack('>I4', log, at)
   local age = (tick - floor(read / 4)) % TURN
@@ -151,17 +132,20 @@ for at = #(log or '') - 3, 1, -4 do
       if count[i] <= limit[i] then is_kept, lasts = true, math.max(lasts, leaves) end
     end
   end
-  if is_kept then kept[#kept + 1] = string.sub(log, at, at + 3) end -- the newest first
+  if is_kept then -- the newest first
+    kept[#kept + 1] = string.sub(log, at, at + 3)
+    kept_sent[#kept], kept_bits[#kept] = sent - TICK, bit_of
+  end
 end
 
 -- The caps.
 local names, starts, counts = {}, {}, {}
-for at = 15, #ARGV, 3 do names[#names + 1] = ARGV[at] end
+for at = 16, #ARGV, 3 do names[#names + 1] = ARGV[at] end
 if #names > 0 then
   local stored_caps = redis.call('HMGET', KEYS[3], unpack(names))
   for i = 1, #names do
-    local at = 15 + (i - 1) * 3
-    local start, ends = calendar(tonumber(ARGV[at + 2]))
+    local at = 16 + (i - 1) * 3
+    local start, ends = calendar(tonumber(ARGV[at + 2]), second)
     local used = 0
     if stored_caps[i] then
       local stored_start, stored_count = string.match(stored_caps[i], '^(%d+) (%d+)$')
@@ -173,7 +157,60 @@ if #names > 0 then
   end
 end
 
-if closed then return {'CLOSED', closed, reopens - now} end
+-- The place. Who has none yet comes after all that are promised to its lane and to more urgent ones.
+local places = is_counted and redis.call('GET', KEYS[7]) or ''
+local name, fits, furthest, outdated = name_of(KEYS[1]), now, 0, false
+local own, due = find_place(places, name), nil
+if reopens > now then fits = math.ceil(reopens / TICK) * TICK end
+if own then
+  due = tick_of(struct.unpack('>I4', places, own), tick)
+  if due + MEMORY <= tick then own, due = nil, nil else fits = math.max(fits, due * TICK) end
+end
+if places ~= '' then
+  local instants, bits = {}, {}
+  for i = #kept, 1, -1 do add_event(instants, bits, kept_sent[i], kept_bits[i]) end
+  for at = 1, #places, PLACE do
+    local read = struct.unpack('>I4', places, at)
+    local from, rank = tick_of(read, tick), read % 4
+    furthest, outdated = math.max(furthest, from), outdated or from + MEMORY <= tick
+    if from + LAPSE > tick and (rank < class or rank == class and (not own or at < own)) then
+      add_event(instants, bits, math.max(from, tick) * TICK, 2 ^ rank)
+    end
+  end
+  local last
+  fits, last = first_fit(fits, windows, instants, bits)
+  closed = last or closed
+end
+
+if fits > now then
+  local after, left, known = fits - now, math.min(tonumber(ARGV[15]), TURN / 4 * TICK), places
+  local has_place, spread = false, 0
+  if outdated then places = remembered(places, tick, MEMORY) end
+  own = own and find_place(places, name)
+  if not own and #places >= MOST * PLACE then places = remembered(places, tick, LAPSE) end
+  if after >= left then
+    if own then places = without_place(places, own) end
+  elseif is_counted and (own or #places < MOST * PLACE) then
+    has_place = true
+    local place = struct.pack('>I4', floor(fits / TICK) % TURN * 4 + class) .. name
+    places = own and string.sub(places, 1, own - 1) .. place .. string.sub(places, own + PLACE) or places .. place
+    furthest = math.max(furthest, floor(fits / TICK))
+  elseif is_counted then -- so that those for whom there is no room do not all come back at once
+    spread = floor(math.min(after, left - after) * struct.unpack('>I2', name) / 65536)
+  end
+  if places == '' then
+    if known ~= '' then redis.call('DEL', KEYS[7]) end
+  elseif places ~= known then
+    redis.call('SET', KEYS[7], places, 'PX', math.ceil(((furthest + MEMORY) * TICK - now) / 1000))
+  end
+  if has_place and due and due <= tick and after <= SOON then return {'SOON', after} end
+  return {'CLOSED', closed or windows[1].which, after + spread}
+end
+if own and #places == PLACE then
+  redis.call('DEL', KEYS[7])
+elseif own then
+  redis.call('SET', KEYS[7], without_place(places, own), 'KEEPTTL')
+end
 
 local claimed = {'calling', math.max(unknowns, counted), since, code, caller, now + lease, now, '', number, content}
 if is_counted then

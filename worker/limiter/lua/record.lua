@@ -1,7 +1,8 @@
 -- Write what became of a call into the ledger; when the provider certainly did not accept it, take the request out of
--- its windows and caps again. The decisions are those of core/limits/ledger.py.
+-- its windows and caps again, and give it its place before those who have one, for it may be tried again. The decisions
+-- are those of core/limits/ledger.py.
 --
--- KEYS  1 entry  2 recipient  3 caps  (see admit.lua)
+-- KEYS  1 entry  2 recipient  3 caps  4 places  (see admit.lua)
 -- ARGV  1 now in us (0: this server's clock)  2 caller  3 number of its claim  4 unknown calls in the asker's history
 --       5 seconds that the entry is kept  6 fingerprint of the content  7 'sent' | 'unknown' | 'not_sent'
 --       8 the answer ('sent') or why it is unknown ('unknown')
@@ -52,6 +53,10 @@ if mark ~= '' then
     redis.call('DEL', KEYS[2])
   elseif at >= 1 then
     redis.call('SET', KEYS[2], string.sub(log, 1, at - 1) .. string.sub(log, at + 4), 'KEEPTTL')
+  end
+  local places, name = redis.call('GET', KEYS[4]), name_of(KEYS[1])
+  if at >= 1 and places and #places < MOST * PLACE and not find_place(places, name) then
+    redis.call('SET', KEYS[4], mark .. name .. places, 'KEEPTTL')
   end
 end
 for i = 11, #entry, 2 do
