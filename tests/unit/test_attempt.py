@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -169,9 +170,9 @@ async def test_a_request_whose_id_stands_for_another_is_invalid_and_not_called_f
 async def test_a_deadline_that_passes_between_claim_and_call_is_kept(rig: Rig) -> None:
     admit = rig.limiter.admit
 
-    async def slowly(request: Request, token: Token, *, probe: bool = False) -> object:
+    async def slowly(request: Request, token: Token, **asked: Any) -> object:
         rig.clock.advance(timedelta(minutes=6))
-        return await admit(request, token, probe=probe)
+        return await admit(request, token, **asked)
 
     rig.limiter.admit = slowly  # type: ignore[method-assign, assignment]  # time passes exactly there
 

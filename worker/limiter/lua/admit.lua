@@ -29,12 +29,12 @@
 --       | {'SENT', unknown calls, answer} | {'BUSY', us} | {'UNKNOWN', unknown calls, since us, code} | {'REUSED'}
 --       | {'HELD', which (1 account, 2 country, 3 sender), the hold as it is told}
 --       | {'CLOSED', which (windows first, then caps; from 1) or the provider's code, us until its place}
---       | {'SOON', us} its place has come, but somebody before it was late: it should wait and ask again
+--       | {'SOON', us} it has come for its place, but somebody before it was late: it should wait and ask again
 --       | {'LATE'} nobody waits for the answer any more
 --       Of several that are closed it names the last to reopen, so that one delay is enough. Windows open at most a tick
 --       late and never early.
 
-local SOON = 2000000 -- us for which a request whose place has come waits in its worker
+local SOON = 2000000 -- us for which a request that has come for its place waits in its worker
 
 local now = clock(ARGV[1])
 local second = floor(now / 1000000)
@@ -173,7 +173,8 @@ if places ~= '' then
     local read = struct.unpack('>I4', places, at)
     local from, rank = tick_of(read, tick), read % 4
     furthest, outdated = math.max(furthest, from), outdated or from + MEMORY <= tick
-    if from + LAPSE > tick and (rank < class or rank == class and (not own or at < own)) then
+    local in_front = at ~= own and (rank < class or rank == class and (not own or at < own))
+    if in_front and from + LAPSE > tick then
       add_event(instants, bits, math.max(from, tick) * TICK, 2 ^ rank)
     end
   end
@@ -203,7 +204,7 @@ if fits > now then
   elseif places ~= known then
     redis.call('SET', KEYS[7], places, 'PX', math.ceil(((furthest + MEMORY) * TICK - now) / 1000))
   end
-  if has_place and due and due <= tick and after <= SOON then return {'SOON', after} end
+  if has_place and due and after <= SOON then return {'SOON', after} end
   return {'CLOSED', closed or windows[1].which, after + spread}
 end
 if own and #places == PLACE then
