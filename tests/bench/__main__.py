@@ -15,7 +15,7 @@ from typing import Final
 import uvloop
 from rich.console import Console
 
-from tests.bench import accuracy, calls, delays, micro, profiling, scripts, standstill, throughput
+from tests.bench import accuracy, burst, calls, delays, micro, profiling, scripts, standstill, throughput
 from tests.bench.bed import bed
 
 _PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts", "calls")
@@ -25,6 +25,9 @@ _DELAYS: Final = "delays"
 #: Schedules whose lateness is measured: when nothing else waits, and behind so many of their lane at so many a second.
 _SCHEDULES: Final = 300
 _BEHIND: Final = (50, 20_000, 200)
+_BURST: Final = "burst"
+#: Passwords to one number.
+_BURST_SIZE: Final = 200
 #: Calls per second, and seconds.
 _QUOTAS: Final = ((30, 20), (500, 10), (1000, 10))
 
@@ -78,6 +81,18 @@ async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: C
         async with bed() as ground:
             behind = await delays.behind(ground, schedules, backlog=backlog, rate=rate)
         console.print(delays.table([idle, behind]))
+    if _BURST in chosen:
+        await _burst(arguments, console)
+
+
+async def _burst(arguments: argparse.Namespace, console: Console) -> None:
+    bursts = []
+    for windows in (burst.DEFAULT, burst.SHORT):
+        for name, checkout in (("now", None), *([("before", arguments.before)] if arguments.before else [])):
+            async with bed() as ground:
+                bursts.append((name, await burst.burst(ground, windows, _BURST_SIZE, checkout)))
+            console.print(burst.table(bursts[-1:]))
+    console.print(burst.table(bursts))
 
 
 def _arguments() -> argparse.Namespace:
@@ -85,9 +100,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "parts",
         nargs="*",
-        choices=[*_PARTS, _STANDSTILL, _DELAYS, []],
+        choices=[*_PARTS, _STANDSTILL, _DELAYS, _BURST, []],
         metavar="PART",
-        help=f"of {', '.join(_PARTS)} (all when none is named), {_STANDSTILL}, {_DELAYS}",
+        help=f"of {', '.join(_PARTS)} (all when none is named), {_STANDSTILL}, {_DELAYS}, {_BURST}",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="requests of each run (20000)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (3)")
