@@ -82,17 +82,7 @@ async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: C
             behind = await delays.behind(ground, schedules, backlog=backlog, rate=rate)
         console.print(delays.table([idle, behind]))
     if _BURST in chosen:
-        await _burst(arguments, console)
-
-
-async def _burst(arguments: argparse.Namespace, console: Console) -> None:
-    bursts = []
-    for windows in (burst.DEFAULT, burst.SHORT):
-        for name, checkout in (("now", None), *([("before", arguments.before)] if arguments.before else [])):
-            async with bed() as ground:
-                bursts.append((name, await burst.burst(ground, windows, _BURST_SIZE, checkout)))
-            console.print(burst.table(bursts[-1:]))
-    console.print(burst.table(bursts))
+        await burst.compare(console.print, _BURST_SIZE, arguments.before)
 
 
 def _arguments() -> argparse.Namespace:

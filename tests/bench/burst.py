@@ -6,7 +6,7 @@ that it takes.
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from math import ceil
@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 from rich.table import Table
 
-from tests.bench.bed import AMQP_URL, Bed
+from tests.bench.bed import AMQP_URL, Bed, bed
 from tests.bench.programs import Program
 from worker.broker.depths import depths
 from worker.client import Publisher
@@ -66,20 +66,31 @@ class Burst:
     seconds: float
 
 
-async def burst(bed: Bed, windows: Windows, requests: int, checkout: Path | None = None) -> Burst:
+async def compare(show: Callable[[Table], None], requests: int, before: Path | None) -> None:
+    """Show one burst for each choice of windows, with this version and the one in the folder *before*."""
+    bursts: list[tuple[str, Burst]] = []
+    for windows in (DEFAULT, SHORT):
+        for name, checkout in (("now", None), ("before", before)):
+            if name == "now" or before is not None:
+                async with bed() as ground:
+                    bursts.append((name, await burst(ground, windows, requests, checkout)))
+    show(table(bursts))
+
+
+async def burst(ground: Bed, windows: Windows, requests: int, checkout: Path | None = None) -> Burst:
     """Publish *requests* passwords to one number, and wait until each has its outcome."""
-    await bed.fill({})
-    config = bed.directory / "burst.toml"
+    await ground.fill({})
+    config = ground.directory / "burst.toml"
     config.write_text(windows.toml, "utf-8")
     module = ("worker", "--config", str(config), "run")
     async with AsyncExitStack() as stack:
-        running = [bed.worker(f"worker-{n}", module, checkout) for n in range(_WORKERS)]
+        running = [ground.worker(f"worker-{n}", module, checkout) for n in range(_WORKERS)]
         workers = [await stack.enter_async_context(worker) for worker in running]
         await asyncio.sleep(3)  # they consume
-        async with Publisher(AMQP_URL, bed.topology.namespace) as publisher:
+        async with Publisher(AMQP_URL, ground.topology.namespace) as publisher:
             await asyncio.gather(*(publisher.publish(_request(number)) for number in range(requests)))
-        await _settled(bed, requests, workers)
-    arrived = sorted(await bed.arrivals())
+        await _settled(ground, requests, workers)
+    arrived = sorted(await ground.arrivals())
     lines = [line for worker in workers for line in _lines(worker)]
     trips = Counter(line["request_id"] for line in lines)
     could = [arrived[0] + index // windows.limit * windows.period_s for index in range(len(arrived))]
@@ -87,7 +98,7 @@ async def burst(bed: Bed, windows: Windows, requests: int, checkout: Path | None
         windows,
         requests,
         len(arrived),
-        await _dead(bed),
+        await _dead(ground),
         sorted(trips.values()),
         sum(ceil(line["delay_s"]).bit_count() for line in lines if line.get("delay_s")),
         [at - soonest for at, soonest in zip(arrived, could, strict=True)],
@@ -100,26 +111,23 @@ def _request(number: int) -> dict[str, Any]:
     return {"id": f"burst-{number}", "to": _NUMBER, "type": "OTP", "text": f"Your code is {number:06d}."}
 
 
-async def _settled(bed: Bed, requests: int, workers: Sequence[Program]) -> None:
+async def _settled(ground: Bed, requests: int, workers: Sequence[Program]) -> None:
     quiet, before = 0, -1
-    while (settled := await bed.done() + await _dead(bed)) < requests and quiet < _PATIENCE_S:
+    while (settled := await ground.done() + await _dead(ground)) < requests and quiet < _PATIENCE_S:
         quiet, before = (quiet + 1, before) if settled == before else (0, settled)
         await asyncio.sleep(1)
         for worker in workers:
             worker.cpu()
 
 
-async def _dead(bed: Bed) -> int:
-    found = await depths(bed.channel, [bed.topology.dead_queue(one) for one in DEAD_CLASSES])
+async def _dead(ground: Bed) -> int:
+    found = await depths(ground.channel, [ground.topology.dead_queue(one) for one in DEAD_CLASSES])
     return sum(depth.messages for depth in found.values())
 
 
 def _lines(worker: Program) -> list[dict[str, Any]]:
-    found = []
-    for line in worker.log.read_text("utf-8").splitlines():
-        if line.startswith("{") and (read := orjson.loads(line)).get("event") == "delivery.settled":
-            found.append(read)
-    return found
+    lines = [line for line in worker.log.read_text("utf-8").splitlines() if line.startswith("{")]
+    return [read for read in map(orjson.loads, lines) if read.get("event") == "delivery.settled"]
 
 
 def table(rows: Sequence[tuple[str, Burst]]) -> Table:

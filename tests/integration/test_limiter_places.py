@@ -74,7 +74,7 @@ async def waits(limiter: RedisLimiter, request_id: str, lane: Lane = Lane.OTP, l
     return closed.after.total_seconds()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(windows=WINDOWS, asks=ASKS)
 def test_the_scripts_agree_with_the_model(
     redis_url: str, windows: list[Window], asks: list[tuple[int, int, Lane, int, bool]]

@@ -16,9 +16,9 @@ end
 local function fit_rolling(at, window)
   local instants, limit, length = window.instants, window.limit, window.length
   while window.first + limit - 1 <= #instants do
-    if at - at % TICK <= instants[window.first + limit - 1] - length - TICK then break end
-    local opens = instants[window.first] + TICK + length
-    if at < opens then at = math.ceil(opens / TICK) * TICK end
+    local newest, opens = instants[window.first + limit - 1], instants[window.first] + TICK + length
+    if at - at % TICK <= newest - length - TICK then break end
+    if newest < opens and at < opens then at = math.ceil(opens / TICK) * TICK end
     window.first = window.first + 1
   end
   return at
@@ -39,11 +39,17 @@ end
 -- The first instant from `at` on at which one more fits between the events into each of `windows`, and which of them is
 -- the last to let it (nil: none stands against `at`).
 local function first_fit(at, windows, instants, bits)
+  local counted = {} -- by a window's mask
   for _, window in ipairs(windows) do
-    window.instants, window.first = {}, 1
-    for i = 1, #instants do
-      if bit.band(window.mask, bits[i]) ~= 0 then window.instants[#window.instants + 1] = instants[i] end
+    local of_mask = counted[window.mask]
+    if not of_mask then
+      of_mask = {}
+      for i = 1, #instants do
+        if bit.band(window.mask, bits[i]) ~= 0 then of_mask[#of_mask + 1] = instants[i] end
+      end
+      counted[window.mask] = of_mask
     end
+    window.instants, window.first = of_mask, 1
   end
   local last, before
   repeat
