@@ -100,6 +100,8 @@ class FakeLimiter:
     #: Whether telling fails.
     forgetful: bool = False
     tokens: list[Token] = field(default_factory=list)
+    #: How long each request said that it can wait.
+    lefts: list[timedelta] = field(default_factory=list)
     taught: list[tuple[str, Any]] = field(default_factory=list)
     #: Cleared, nothing is granted until it is set.
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -121,6 +123,7 @@ class FakeLimiter:
     ) -> Admission:
         self.admitted.append(request)
         self.tokens.append(token)
+        self.lefts.append(left)
         answer = self.admissions.pop(0) if self.admissions else self.known.get(request.sms.id, Admitted(request))
         if isinstance(answer, LimiterUnavailable):
             raise answer

@@ -167,6 +167,12 @@ async def test_a_request_whose_id_stands_for_another_is_invalid_and_not_called_f
     assert rig.provider.sent == []
 
 
+async def test_the_limiter_is_told_for_how_long_the_request_can_wait(rig: Rig) -> None:
+    await rig.attempt(make_request(deadline=NOW + timedelta(seconds=90)))
+
+    assert rig.limiter.lefts == [timedelta(seconds=90)]
+
+
 async def test_a_deadline_that_passes_between_claim_and_call_is_kept(rig: Rig) -> None:
     admit = rig.limiter.admit
 

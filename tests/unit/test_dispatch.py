@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from tests.fakes import NOW, FakeClock, FakeLimiter, FakeProvider, RecordingEvents
 from worker.core.limits.holds import ACCOUNT
 from worker.core.limits.ledger import Token
-from worker.core.limits.quota import Admission, Operation, Quota, Slots, Turn
+from worker.core.limits.quota import Admission, Admitted, Operation, Quota, Slots, Soon, Turn
 from worker.core.message.decode import Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
@@ -394,6 +395,33 @@ async def test_draining_finishes_the_calls_in_flight_and_gives_the_rest_back() -
         await draining
         assert isinstance(await in_flight, Accepted)
         assert rig.provider.sent_ids == ["a"]
+
+
+async def test_who_is_told_to_wait_here_asks_again_then_and_takes_no_slot_meanwhile() -> None:
+    async with running(Rig(concurrency=1)) as rig:
+        rig.limiter.admissions = [Soon(0.05), Admitted(request("b")), Admitted(request("a"))]
+        began = monotonic()
+        early, other = rig.send(request("a"), request("b"))
+
+        assert isinstance(await other, Accepted)
+        assert rig.provider.sent_ids == ["b"]
+        assert isinstance(await early, Accepted)
+        assert monotonic() - began >= 0.05
+        first, _, again = rig.limiter.tokens
+        assert again == Token(first.caller, 2)
+
+
+async def test_who_waits_here_for_its_place_is_given_back_at_once_by_a_drain_and_let_go_at_its_deadline() -> None:
+    async with running(Rig()) as rig:
+        rig.limiter.admissions = [Soon(3600), Soon(3600)]
+        resting, expiring = rig.send(request("a"), replace(request("b"), deadline=NOW + timedelta(minutes=1)))
+        await turns(lambda: len(rig.limiter.tokens) == 2)
+        rig.clock.advance(timedelta(minutes=2))
+        await rig.dispatch.sweep()
+        assert await expiring == catalog().failed("local.expired", called=False)
+        await rig.dispatch.drain()
+
+        assert await resting == Unserved("the worker is draining")
 
 
 async def test_an_error_of_our_own_reaches_the_delivery_it_belongs_to() -> None:
