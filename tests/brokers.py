@@ -21,7 +21,7 @@ from tests.waiting import eventually
 from worker.broker.connection import connected
 from worker.broker.consumer import Intake
 from worker.broker.declare import declare
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import BrokerPublisher
 from worker.broker.settle import BrokerSettler
 from worker.core.message.lane import Lane
 from worker.core.outgoing.envelope import Outgoing
@@ -151,9 +151,9 @@ class Recorder:
 
 
 @asynccontextmanager
-async def publishing(url: str, events: RecordingEvents | None = None, **changes: Any) -> AsyncIterator[Publisher]:
+async def publishing(url: str, events: RecordingEvents | None = None, **changes: Any) -> AsyncIterator[BrokerPublisher]:
     """A connected publisher."""
-    async with Publisher(settings_for(url, **changes), TOPOLOGY, events or RecordingEvents()) as publisher:
+    async with BrokerPublisher(settings_for(url, **changes), TOPOLOGY, events or RecordingEvents()) as publisher:
         await publisher.wait_connected()
         yield publisher
 

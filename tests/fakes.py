@@ -13,7 +13,7 @@ from worker.core.limits.quota import Admission, Admitted, Grant, Operation, Slot
 from worker.core.message.decode import RawMessage, Request
 from worker.core.message.lane import Lane
 from worker.core.message.request import SmsRequest
-from worker.core.outcome.outcome import Answer, Fault, OnHold, Reply
+from worker.core.outcome.outcome import Acceptance, Fault, OnHold, Reply
 from worker.core.outgoing.envelope import Outgoing
 from worker.errors import LimiterUnavailable
 
@@ -94,7 +94,7 @@ class FakeLimiter:
     asked: list[tuple[Operation, Lane, int]] = field(default_factory=list)
     admitted: list[Request] = field(default_factory=list)
     #: What was told of each claim: the acceptance, the code of an unknown call, or None.
-    recorded: list[tuple[Request, Answer | str | None]] = field(default_factory=list)
+    recorded: list[tuple[Request, Acceptance | str | None]] = field(default_factory=list)
     #: What the ledger knows of a request id besides.
     known: dict[str, Known] = field(default_factory=dict)
     #: Whether telling fails.
@@ -134,7 +134,7 @@ class FakeLimiter:
             raise LimiterUnavailable("gone")
         return self.known.get(request.sms.id)
 
-    async def record(self, admitted: Admitted, news: Answer | str | None) -> int:
+    async def record(self, admitted: Admitted, news: Acceptance | str | None) -> int:
         if self.forgetful:
             raise LimiterUnavailable("gone")
         assert isinstance(admitted.claim, Request)
@@ -198,10 +198,10 @@ class FakeSettler:
     given_back: list[FakeDelivery] = field(default_factory=list)
     refuse: Callable[[], Exception | None] = lambda: None
 
-    async def hand_over(self, delivery: Any, message: Outgoing) -> None:
+    async def publish_and_ack(self, delivery: Any, message: Outgoing) -> None:
         if (error := self.refuse()) is not None:
             raise error
         self.handed_over.append((delivery, message))
 
-    async def give_back(self, delivery: Any) -> None:
+    async def requeue(self, delivery: Any) -> None:
         self.given_back.append(delivery)

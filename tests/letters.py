@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from worker.broker.letter import Letter
-from worker.core.message.history import Entry, History
+from worker.core.message.history import History, HistoryEntry
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import ErrorClass
 
@@ -22,7 +22,9 @@ LETTER = Letter(
     remedy="Look first.",
     died=DIED,
     lane=Lane.NOTIFY,
-    history=History(published=DIED, first_tried=DIED, attempts=2, entries=(Entry(DIED, "local.timeout", "unknown"),)),
+    history=History(
+        published=DIED, first_tried=DIED, attempts=2, entries=(HistoryEntry(DIED, "local.timeout", "unknown"),)
+    ),
     deliveries=3,
     routing_key="unknown",
     body=orjson.dumps({"id": "r-1", "to": NUMBER, "text": "Your code is 4711"}),

@@ -16,7 +16,7 @@ from worker.core.limits.ledger import Token
 from worker.core.limits.quota import Admission, Admitted, Cap, Operation, Quota, Window
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
-from worker.core.outcome.outcome import Accepted, Answer, Scope
+from worker.core.outcome.outcome import Acceptance, Accepted, Scope
 from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter, redis_time
 from worker.limiter.operators import OperatorLimiter
@@ -104,7 +104,7 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
         await limiter.recall(request)
         admission = await limiter.admit(request, Token(f"t-{next(serial)}"))
         if isinstance(admission, Admitted):
-            every: list[Answer | str | None] = [Answer(Accepted("1", "R", 1), 1, None), "local.timeout", None]
+            every: list[Acceptance | str | None] = [Acceptance(Accepted("1", "R", 1), 1, None), "local.timeout", None]
             await limiter.record(admission, every[next(serial) % 3])
 
     async def look() -> None:

@@ -17,7 +17,7 @@ from typing import Final
 from worker import __version__
 from worker.broker.consumer import Intake
 from worker.broker.fit import fit_topology
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import BrokerPublisher
 from worker.broker.settle import BrokerSettler
 from worker.core.message.lane import Lane
 from worker.delivery.attempt import Attempts
@@ -83,7 +83,7 @@ class App:
             can_settle=self._can_settle,
         )
         self.topology = policy.topology
-        self.publisher = Publisher(settings.broker, policy.topology, events)
+        self.publisher = BrokerPublisher(settings.broker, policy.topology, events)
         pause, lanes = settings.broker.reconnect_pause, settings.worker.lanes
         self.settler = BrokerSettler(self.publisher, policy.topology, events, pause=pause, now=_now)
         limits, still = brake_of(settings), self._standstill

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr, ValidationError
 
-from worker.broker.publisher import Publisher as BrokerPublisher
+from worker.broker.publisher import BrokerPublisher
 from worker.core.message.fault import sentence
 from worker.core.message.request import MESSAGE_TYPE, SmsRequest, read
 from worker.core.outgoing.envelope import Outgoing

@@ -11,7 +11,7 @@ from worker.core.limits.quota import Admission, Admitted, Grant, Operation
 from worker.core.message.decode import RawMessage, Request
 from worker.core.message.lane import Lane
 from worker.core.message.request import SmsRequest
-from worker.core.outcome.outcome import Answer, Fault, OnHold, Reply
+from worker.core.outcome.outcome import Acceptance, Fault, OnHold, Reply
 from worker.core.outgoing.envelope import Outgoing
 
 
@@ -48,7 +48,7 @@ Receiver: TypeAlias = Callable[[Delivery], Awaitable[None]]
 class Settler(Protocol):
     """The only place that acknowledges."""
 
-    async def hand_over(self, delivery: Delivery, message: Outgoing) -> None:
+    async def publish_and_ack(self, delivery: Delivery, message: Outgoing) -> None:
         """Publish *message*, wait for the broker's confirm, then acknowledge *delivery*.
 
         A failed publish is tried again as long as the delivery can be acknowledged.
@@ -58,7 +58,7 @@ class Settler(Protocol):
             Unroutable: no queue took the message, and the delivery comes again.
         """
 
-    async def give_back(self, delivery: Delivery) -> None:
+    async def requeue(self, delivery: Delivery) -> None:
         """Return *delivery* to its queue as it came; never raises on a connection that is gone."""
 
 
@@ -122,7 +122,7 @@ class Limiter(Protocol):
     async def recall(self, request: Request) -> Known | None:
         """What the ledger knows of *request*, that stands against giving it up; None when nothing does."""
 
-    async def record(self, admitted: Admitted, news: Answer | str | None) -> int:
+    async def record(self, admitted: Admitted, news: Acceptance | str | None) -> int:
         """Write what became of the call into the ledger; when this raises, the limiter goes on trying by itself.
 
         Args:

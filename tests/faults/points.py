@@ -17,11 +17,11 @@ from tests.faults.doom import Doom
 from worker.app import App
 from worker.broker.consumer import Intake
 from worker.broker.direct import DirectChannel
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import BrokerPublisher
 from worker.broker.socket import Socket
 from worker.core.limits.quota import Admitted
 from worker.core.message.decode import Request
-from worker.core.outcome.outcome import Answer
+from worker.core.outcome.outcome import Acceptance
 from worker.delivery.dispatch import Dispatch
 from worker.delivery.pipeline import Pipeline
 from worker.limiter.limiter import RedisLimiter
@@ -170,7 +170,7 @@ def _is_claim(_: tuple[Any, ...], admission: Any) -> bool:
 
 
 def _is_acceptance(args: tuple[Any, ...], _: Any) -> bool:
-    return isinstance(args[2], Answer)
+    return isinstance(args[2], Acceptance)
 
 
 #: In the order of the path.
@@ -183,15 +183,15 @@ POINTS: Final[Mapping[str, Patch]] = {
     "reply arrived": after(Connection, "exchange"),
     "reply read": after(Client, "send"),
     "acceptance recorded": after(RedisLimiter, "record", _is_acceptance),
-    "before the publish": before(Publisher, "publish"),
+    "before the publish": before(BrokerPublisher, "publish"),
     "publish written": _publish_written,
-    "confirmed": after(Publisher, "publish"),
+    "confirmed": after(BrokerPublisher, "publish"),
     "ack queued": _acks_queued,
     "ack written": _acks_written,
     "drain: asked": draining(before(Intake, "stop")),
     "drain: intake stopped": draining(before(Dispatch, "drain")),
     "drain: recorded": draining(after(RedisLimiter, "record")),
-    "drain: confirmed": draining(after(Publisher, "publish")),
+    "drain: confirmed": draining(after(BrokerPublisher, "publish")),
     "drain: calls ended": draining(after(Dispatch, "drain")),
     "drain: idle": draining(after(Intake, "wait_idle")),
 }

@@ -21,7 +21,7 @@ from worker.broker.consumer import Intake
 from worker.broker.dead_letters import open_dead_letters
 from worker.broker.declare import declare, verify
 from worker.broker.outcomes import take_outcomes
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import BrokerPublisher
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import ErrorClass
 from worker.errors import WorkerError
@@ -89,7 +89,7 @@ async def consume(settings: BrokerSettings, proxy: FoulProxy, events: RecordingE
 
 async def publish(settings: BrokerSettings, proxy: FoulProxy, events: RecordingEvents) -> None:
     """A publish is confirmed in the end, and fails by nothing but errors of ours until then."""
-    publisher = Publisher(settings, TOPOLOGY, events)
+    publisher = BrokerPublisher(settings, TOPOLOGY, events)
     async with running(publisher):
 
         async def is_confirmed() -> bool:

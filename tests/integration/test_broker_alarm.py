@@ -37,13 +37,13 @@ async def test_an_alarm_stops_publishes_at_once_and_leaves_acknowledgements_alon
         await eventually(lambda: publisher.blocked)
         with pytest.raises(BrokerUnavailable, match="alarm"):
             await publisher.publish(outgoing(TOPOLOGY.to_done(Lane.OTP)))
-        await settler_for(publisher).give_back(first)
+        await settler_for(publisher).requeue(first)
         again = await receiver.next()
         assert (again.raw.body, again.redelivered) == (first.raw.body, True)
 
         full_disk.rabbitmq.ctl("set_disk_free_limit", USUAL)
         await eventually(lambda: not publisher.blocked)
-        await settler_for(publisher).hand_over(again, outgoing(TOPOLOGY.to_done(Lane.OTP)))
+        await settler_for(publisher).publish_and_ack(again, outgoing(TOPOLOGY.to_done(Lane.OTP)))
 
     assert await depth(amqp_url, TOPOLOGY.done_queue) >= 1
     assert [len(events.named(f"broker.{name}")) for name in ("blocked", "unblocked")] == [1, 1]

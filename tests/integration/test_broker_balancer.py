@@ -20,7 +20,7 @@ from tests.waiting import eventually
 from tests.worker_process import worker_process
 from worker.broker.connection import connected
 from worker.broker.consumer import Intake
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import BrokerPublisher
 from worker.core.message.lane import Lane
 from worker.errors import BrokerUnavailable
 
@@ -49,7 +49,7 @@ def test_both_connections_are_tried_until_the_broker_is_back(amqp_url: str) -> N
     async def live(balancer: Balancer) -> None:
         settings, events = settings_for(at(amqp_url, balancer.port)), RecordingEvents()
         await declared(amqp_url)
-        publisher = Publisher(settings, TOPOLOGY, events)
+        publisher = BrokerPublisher(settings, TOPOLOGY, events)
         intake = Intake(settings, TOPOLOGY, dict.fromkeys(Lane, 1), Recorder(), events)
         parts = [asyncio.create_task(publisher.run()), asyncio.create_task(intake.run())]
         await eventually(lambda: balancer.accepted >= 2 * MOST, 60)

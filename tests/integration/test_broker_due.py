@@ -63,7 +63,7 @@ async def test_what_is_given_back_returns_to_the_queue_that_it_came_from(amqp_ur
         await eventually(lambda: len(receiver.got) == 2)
         await intake.pause()
         for delivery in receiver.got:
-            await settler_for(publisher).give_back(delivery)
+            await settler_for(publisher).requeue(delivery)
         await filled(amqp_url, DUE)
         await filled(amqp_url, OTP)
 
@@ -76,10 +76,10 @@ async def test_a_copy_of_what_was_delivered_too_often_is_due_again_and_counts_fr
     receiver = Recorder()
     async with publishing(amqp_url) as publisher, consuming(amqp_url, receiver):
         for _ in range(WORN_FROM):
-            await settler_for(publisher).give_back(await receiver.next())
+            await settler_for(publisher).requeue(await receiver.next())
         worn = await receiver.next()
         assert (worn.deliveries, worn.raw.due) == (WORN_FROM, True)
-        await settler_for(publisher).give_back(worn)
+        await settler_for(publisher).requeue(worn)
         copy = await receiver.next()
 
     assert (copy.deliveries, copy.raw.due, copy.raw.headers["x-sms-copies"]) == (0, True, 1)

@@ -49,7 +49,7 @@ async def test_a_queue_that_is_missing_is_told_by_its_exchange_and_key_and_made_
         async with raw_channel(amqp_url) as channel:
             await channel.queue_delete(queue)
         async with asyncio.timeout(20):
-            await settler_for(publisher, events).hand_over(delivery, outgoing(route))
+            await settler_for(publisher, events).publish_and_ack(delivery, outgoing(route))
         await filled(amqp_url, TOPOLOGY.due_queue(Lane.OTP) if route == TWO_SECONDS else queue, 0)
 
     assert await depth(amqp_url, queue) <= 1
@@ -69,7 +69,7 @@ async def test_an_exchange_that_is_missing_is_made_again(amqp_url: str) -> None:
         async with raw_channel(amqp_url) as channel:
             await channel.exchange_delete(TWO_SECONDS.exchange)
         async with asyncio.timeout(20):
-            await settler_for(publisher, events).hand_over(delivery, outgoing(TWO_SECONDS))
+            await settler_for(publisher, events).publish_and_ack(delivery, outgoing(TWO_SECONDS))
 
     assert {fields["exchange"] for fields in events.named("broker.unconfirmed")} == {TWO_SECONDS.exchange}
     assert not events.named("broker.unpublishable")

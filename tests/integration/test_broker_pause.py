@@ -35,7 +35,7 @@ class Returning(Recorder):
     async def __call__(self, delivery: Delivery) -> None:
         await super().__call__(delivery)
         assert self.settler is not None
-        await self.settler.give_back(delivery)
+        await self.settler.requeue(delivery)
         self.returned.append(delivery)
 
 

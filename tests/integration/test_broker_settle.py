@@ -40,7 +40,7 @@ async def test_what_was_handed_over_is_there_and_its_delivery_is_gone(amqp_url: 
         settler = settler_for(publisher)
 
         async def settle(delivery: Delivery) -> None:
-            await settler.hand_over(delivery, outgoing(TO_DONE, delivery.raw.body))
+            await settler.publish_and_ack(delivery, outgoing(TO_DONE, delivery.raw.body))
 
         async with consuming(amqp_url, settle) as intake:
             await filled(amqp_url, TOPOLOGY.done_queue)
@@ -63,7 +63,7 @@ async def test_a_publish_that_is_not_confirmed_is_tried_again_and_the_delivery_s
     ):
         delivery = await receiver.next()
         proxy.pause()
-        settling = asyncio.create_task(settler_for(publisher, events).hand_over(delivery, outgoing(TO_DONE)))
+        settling = asyncio.create_task(settler_for(publisher, events).publish_and_ack(delivery, outgoing(TO_DONE)))
         await eventually(lambda: events.named("broker.unconfirmed"))
         proxy.resume()
         await settling
@@ -80,7 +80,7 @@ async def test_a_message_that_no_queue_takes_waits_until_one_does(amqp_url: str)
         delivery = await receiver.next()
         async with raw_channel(amqp_url) as channel:
             await channel.queue_delete(TOPOLOGY.done_queue)
-        settling = asyncio.create_task(settler_for(publisher, events).hand_over(delivery, outgoing(TO_DONE)))
+        settling = asyncio.create_task(settler_for(publisher, events).publish_and_ack(delivery, outgoing(TO_DONE)))
         await eventually(lambda: events.named("broker.unroutable"))
         await declared(amqp_url)
         await settling
@@ -98,8 +98,8 @@ async def test_settling_on_a_channel_that_is_gone_is_quiet_and_the_broker_delive
         await proxy.cut()
         settler = settler_for(publisher)
         async with asyncio.timeout(5):
-            await settler.hand_over(first, outgoing(TO_DONE))
-            await settler.give_back(second)
+            await settler.publish_and_ack(first, outgoing(TO_DONE))
+            await settler.requeue(second)
         assert {(await receiver.next()).redelivered, (await receiver.next()).redelivered} == {True}
 
 
@@ -109,7 +109,7 @@ async def test_only_the_delivery_that_was_settled_is_gone(amqp_url: str) -> None
     receiver = Recorder()
     async with publishing(amqp_url) as publisher, consuming(amqp_url, receiver):
         await eventually(lambda: len(receiver.got) == 3)
-        await settler_for(publisher).hand_over(receiver.got[2], outgoing(TO_DONE))
+        await settler_for(publisher).publish_and_ack(receiver.got[2], outgoing(TO_DONE))
 
     left = await take(amqp_url, LANE_QUEUE, 2)
     assert [b'"r-1"' in left[0].body, b'"r-2"' in left[1].body] == [True, True]
@@ -128,14 +128,14 @@ async def test_giving_back_again_and_again_never_makes_a_request_poison(amqp_url
     async with publishing(amqp_url) as publisher:
         settler = settler_for(publisher)
 
-        async def give_back(delivery: Delivery) -> None:
+        async def requeue(delivery: Delivery) -> None:
             counts.append(delivery.deliveries)
             if len(counts) == rounds:
                 done.set()
                 await asyncio.Event().wait()
-            await settler.give_back(delivery)
+            await settler.requeue(delivery)
 
-        async with consuming(amqp_url, give_back):
+        async with consuming(amqp_url, requeue):
             async with asyncio.timeout(20):
                 await done.wait()
 
@@ -189,7 +189,7 @@ async def test_a_request_survives_several_rounds_of_the_ladder(amqp_url: str) ->
             arrived.put_nowait(delivery)
             if arrived.qsize() <= rounds:
                 route = TOPOLOGY.to_lane_after(timedelta(seconds=1), Lane.OTP)
-                await settler.hand_over(delivery, outgoing(route, **foreign_headers(delivery.raw.headers)))
+                await settler.publish_and_ack(delivery, outgoing(route, **foreign_headers(delivery.raw.headers)))
 
         async with consuming(amqp_url, retry):
             await send_to(amqp_url, Lane.OTP, "r-1", headers={"own": "kept"})

@@ -48,8 +48,8 @@ async def test_what_ends_every_channel_becomes_poison_after_few_rounds_and_other
         bad = next(one for one in receiver.got if b'"r-1"' in one.raw.body)
         async with asyncio.timeout(60):
             await asyncio.gather(
-                settler.hand_over(bad, outgoing(TOPOLOGY.to_lane(Lane.OTP), bad.raw.body, **headers)),
-                *(settler.hand_over(one, outgoing(TO_DONE)) for one in receiver.got if one is not bad),
+                settler.publish_and_ack(bad, outgoing(TOPOLOGY.to_lane(Lane.OTP), bad.raw.body, **headers)),
+                *(settler.publish_and_ack(one, outgoing(TO_DONE)) for one in receiver.got if one is not bad),
             )
         assert len(receiver.got) == 6  # nothing came again
 
@@ -88,7 +88,9 @@ async def test_a_queue_that_is_full_makes_nobody_poison(amqp_url: str) -> None:
     message = outgoing(type(TO_DONE)("full", "x"))
     async with publishing(amqp_url, events) as publisher, consuming(amqp_url, receiver):
         delivery = await receiver.next()
-        settling = asyncio.create_task(settler_for(publisher, events, impatient=True).hand_over(delivery, message))
+        settling = asyncio.create_task(
+            settler_for(publisher, events, impatient=True).publish_and_ack(delivery, message)
+        )
         await eventually(lambda: len(events.named("broker.unconfirmed")) > DELIVERY_LIMIT, 60)
         await take(amqp_url, "full")
         async with asyncio.timeout(20):

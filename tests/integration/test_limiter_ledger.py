@@ -22,12 +22,12 @@ from worker.core.limits.remote_clock import seen
 from worker.core.message.decode import Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
-from worker.core.outcome.outcome import Accepted, Answer, Closed, Period, Sent
+from worker.core.outcome.outcome import Acceptance, Accepted, Closed, Period, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
 
-ANSWER = Answer(Accepted("m-1", "R-1", 2, "Hongkong, China"), 1, NOW)
+ANSWER = Acceptance(Accepted("m-1", "R-1", 2, "Hongkong, China"), 1, NOW)
 LEASE_US = LEASE // timedelta(microseconds=1)
 KEYS_OF_ALL_IDS = ("a", "b", "c")
 
@@ -79,10 +79,10 @@ class Oracle:
     def empty(self) -> None:
         self.entries = dict.fromkeys(KEYS_OF_ALL_IDS)
 
-    def record(self, asked: Request, token: Token, news: Answer | str | None, now: int) -> int:
+    def record(self, asked: Request, token: Token, news: Acceptance | str | None, now: int) -> int:
         entry, of = self.entries[asked.sms.id], fingerprint(asked.sms)
         match news:
-            case Answer():
+            case Acceptance():
                 after: LedgerEntry | None = ledger.accepted(entry, news, of)
             case None:
                 after = ledger.not_sent(entry, token)
@@ -123,7 +123,7 @@ async def test_the_scripts_agree_with_the_model(
                 assert await limiter.recall(asked) == expected_recall
             case _ if claims:
                 known, owner, claim = claims.pop(dice.randrange(len(claims)))
-                news: Answer | str | None = dice.choice([None, None, "local.timeout", "local.timeout", ANSWER])
+                news: Acceptance | str | None = dice.choice([None, None, "local.timeout", "local.timeout", ANSWER])
                 if news is ANSWER and dice.random() < 0.8:  # else everything is soon sent, for good
                     continue
                 unknowns = oracle.record(known, owner, news, clock.us)
@@ -135,7 +135,7 @@ async def test_the_scripts_agree_with_the_model(
 async def test_a_request_that_was_sent_is_told_the_first_answer(limiter: RedisLimiter) -> None:
     claim = await admitted(limiter, "t1")
     await limiter.record(claim, ANSWER)
-    await limiter.record(claim, Answer(Accepted("m-2", "R-2", 1), 2, NOW))
+    await limiter.record(claim, Acceptance(Accepted("m-2", "R-2", 1), 2, NOW))
 
     assert await limiter.admit(request(), Token("t2")) == Sent(ANSWER, 0)
     assert await limiter.recall(request()) == Sent(ANSWER, 0)
@@ -247,7 +247,7 @@ async def test_a_claim_that_comes_after_a_later_one_of_its_caller_is_refused(
 
 @pytest.mark.parametrize("news", [ANSWER, "local.timeout"])
 async def test_another_content_under_a_remembered_id_is_not_told_the_first_ones_answer(
-    limiter: RedisLimiter, news: Answer | str
+    limiter: RedisLimiter, news: Acceptance | str
 ) -> None:
     await limiter.record(await admitted(limiter, "t1"), news)
 

@@ -16,7 +16,7 @@ from tests.models.places import MOST, Recipient, Sent, Wait
 from worker.core.limits.ledger import Token
 from worker.core.limits.quota import Admission, Admitted, Cap, Soon, Window
 from worker.core.message.lane import Lane
-from worker.core.outcome.outcome import Accepted, Answer, Closed, Period
+from worker.core.outcome.outcome import Acceptance, Accepted, Closed, Period
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
 
@@ -24,7 +24,7 @@ NUMBER = "85251234567"
 EVERYBODY = frozenset(Lane)
 DAY = timedelta(days=1)
 ONE_IN_30_S = Window(1, timedelta(seconds=30), EVERYBODY)
-ANSWER = Answer(Accepted("m-1", "R-1", 1), 1, None)
+ANSWER = Acceptance(Accepted("m-1", "R-1", 1), 1, None)
 _serial = count()
 
 SECONDS = st.sampled_from([0.5, 2, 7.3, 30, 600])

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from worker.core.limits.ledger import CALLER_LOST, NOBODY, Busy, Doubtful, Known, Reused, Token
-from worker.core.outcome.outcome import Answer, Sent
+from worker.core.outcome.outcome import Acceptance, Sent
 
 
 class State(StrEnum):
@@ -38,7 +38,7 @@ class LedgerEntry:
     #: When the latest of them began, and why it is unknown.
     since: int = 0
     code: str = ""
-    answer: Answer | None = None
+    answer: Acceptance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def recall(
     return entry, None if isinstance(verdict, Claimed) else verdict
 
 
-def accepted(entry: LedgerEntry | None, answer: Answer, of: bytes = b"") -> LedgerEntry:
+def accepted(entry: LedgerEntry | None, answer: Acceptance, of: bytes = b"") -> LedgerEntry:
     """The provider accepted a call, whosever. The first acceptance stays; *of* is the fingerprint of what it took."""
     if entry is None:  # Redis was emptied meanwhile
         return LedgerEntry(State.SENT, fingerprint=of, answer=answer)

@@ -13,11 +13,11 @@ from worker.core.message.decode import Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import catalog
-from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Requeue, Retry
 from worker.core.outcome.outcome import (
     DEAD_CLASSES,
+    Acceptance,
     Accepted,
-    Answer,
     Closed,
     Early,
     ErrorClass,
@@ -47,7 +47,7 @@ FAILURES = st.builds(
     st.booleans(),
     WAITS,
 )
-ANSWERS = st.builds(Answer, st.just(Accepted("M-1", "R-1", 1)), st.integers(1, 9), st.just(NOW))
+ANSWERS = st.builds(Acceptance, st.just(Accepted("M-1", "R-1", 1)), st.integers(1, 9), st.just(NOW))
 #: A request that somebody else calls for is looked at again after this long at the most.
 LOOK = timedelta(seconds=2)
 OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
@@ -57,7 +57,9 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(Underway, ANY_LENGTH),
     st.builds(OnHold, st.just("sender ACME"), st.just("SENDERID_BLACKLISTED"), ANY_LENGTH),
     st.builds(
-        Sent, st.builds(Answer, st.just(Accepted("M-1", "R-1", 1)), st.integers(1, 9), st.just(NOW)), st.integers(0, 3)
+        Sent,
+        st.builds(Acceptance, st.just(Accepted("M-1", "R-1", 1)), st.integers(1, 9), st.just(NOW)),
+        st.integers(0, 3),
     ),
     st.builds(Early, ANY_INSTANT),
     st.just(Unserved("the worker is draining")),
@@ -88,7 +90,7 @@ def requests_and_nows(draw: st.DrawFn) -> tuple[Request, datetime]:
 
 
 def history_of(disposition: Disposition, request: Request) -> History:
-    return request.history if isinstance(disposition, GiveBack) else disposition.history
+    return request.history if isinstance(disposition, Requeue) else disposition.history
 
 
 @settings(deadline=None, max_examples=150)
@@ -109,10 +111,10 @@ def test_every_outcome_has_a_disposition_that_can_be_carried_out(
             assert reason.error_class is not ErrorClass.ACCOUNT
         case Done():
             assert isinstance(outcome, Accepted | Sent)
-        case GiveBack():
+        case Requeue():
             assert isinstance(outcome, Unserved)
     message = outgoing(make_raw(request.lane), request, disposition, Topology(), now)
-    assert (message is None) == isinstance(disposition, GiveBack)
+    assert (message is None) == isinstance(disposition, Requeue)
     if message is not None:
         assert History.from_headers(message.headers)[1] == []
 

@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.core.message.history import LONGEST_WORD, MOST_COUNT, MOST_ENTRIES, Entry, History
+from worker.core.message.history import LONGEST_WORD, MOST_COUNT, MOST_ENTRIES, History, HistoryEntry
 
 MILLISECONDS = st.integers(0, int(timedelta(days=365 * 7000) / timedelta(milliseconds=1)))
 INSTANTS = MILLISECONDS.map(lambda ms: datetime(1000, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
@@ -18,7 +18,7 @@ HISTORIES = st.builds(
     retries=COUNTS,
     unknowns=COUNTS,
     replays=COUNTS,
-    entries=st.lists(st.builds(Entry, INSTANTS, WORDS, WORDS), max_size=MOST_ENTRIES).map(tuple),
+    entries=st.lists(st.builds(HistoryEntry, INSTANTS, WORDS, WORDS), max_size=MOST_ENTRIES).map(tuple),
 )
 #: What an AMQP table can hold.
 VALUES = st.recursive(

@@ -26,11 +26,11 @@ from worker.core.decision.decide import decide, too_soon_or_late
 from worker.core.decision.policy import Backoff, RetryPolicy
 from worker.core.limits.ledger import Token, outcome_of
 from worker.core.message.decode import Request
-from worker.core.message.history import Entry, History
+from worker.core.message.history import History, HistoryEntry
 from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import catalog
-from worker.core.outcome.disposition import Dead, Done, GiveBack, Retry
-from worker.core.outcome.outcome import Accepted, Answer, ErrorClass, Failed, Fault, Outcome, Reply
+from worker.core.outcome.disposition import Dead, Done, Requeue, Retry
+from worker.core.outcome.outcome import Acceptance, Accepted, ErrorClass, Failed, Fault, Outcome, Reply
 from worker.core.plan import is_certain
 
 LEASE: Final = timedelta(seconds=18)
@@ -127,7 +127,7 @@ class SentOnce(RuleBasedStateMachine):
         letter, content = self.letters[0]
         self.dead.remove((letter, content))
         self.replays += 1
-        self.queue.append((self.now, letter.history.replayed(Entry(self.now, "operator", "replayed")), content))
+        self.queue.append((self.now, letter.history.replayed(HistoryEntry(self.now, "operator", "replayed")), content))
 
     @property
     def letters(self) -> list[tuple[Dead, bytes]]:
@@ -278,7 +278,7 @@ class SentOnce(RuleBasedStateMachine):
             history, accepted = hand.history.called(self.now), outcome
 
             def accept() -> None:
-                answer = Answer(accepted, history.attempts, history.first_tried or NOW)
+                answer = Acceptance(accepted, history.attempts, history.first_tried or NOW)
                 self.entry = ledger.accepted(self.entry, answer, content)
                 assert self.entry.state is ledger.State.SENT
 
@@ -304,7 +304,7 @@ class SentOnce(RuleBasedStateMachine):
                 self.dead.append((disposition, hand.content))
             case Retry(delay, _, history):
                 self.queue.append((self.now + delay, history, hand.content))
-            case GiveBack():
+            case Requeue():
                 raise AssertionError("nothing here is given back")
         hand.next = self.acknowledge
 

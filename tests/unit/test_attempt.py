@@ -16,8 +16,8 @@ from worker.core.message.history import History
 from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import catalog
 from worker.core.outcome.outcome import (
+    Acceptance,
     Accepted,
-    Answer,
     ErrorClass,
     Failed,
     Fault,
@@ -32,7 +32,7 @@ from worker.delivery.dispatch import Dispatch
 from worker.delivery.waiting_room import Slot, Waiting
 from worker.errors import LimiterUnavailable
 
-BEFORE = Answer(Accepted("m-1", "R-1", 1, "HK"), 1, NOW)
+BEFORE = Acceptance(Accepted("m-1", "R-1", 1, "HK"), 1, NOW)
 
 
 class Rig:
@@ -67,7 +67,7 @@ async def test_an_acceptance_is_in_the_ledger_before_the_request_has_its_outcome
 
     assert (use, type(outcome)) == (Use.CALLED, Accepted)
     ((_, news),) = rig.limiter.recorded
-    assert isinstance(news, Answer)
+    assert isinstance(news, Acceptance)
     assert isinstance(outcome, Accepted)
     assert (news.accepted, news.attempts, news.first_tried) == (outcome, 2, NOW)
 

@@ -21,7 +21,7 @@ from worker.core.limits.brake import (
     enough_of,
 )
 from worker.core.message.history import History
-from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry
 from worker.core.outcome.outcome import DEAD_CLASSES, Accepted, ErrorClass
 
 LIMITS = Limits(sample=20, trial=5)
@@ -206,7 +206,7 @@ def test_a_dead_letter_that_the_world_causes_is_none_of_ours(error_class: ErrorC
     [
         (Done(Accepted("1", "2", 1), History()), Settled(1)),
         (Retry(timedelta(0), Reason(ErrorClass.UNKNOWN, "local.timeout", "", ""), History()), Settled(1)),
-        (GiveBack("the worker is draining"), None),
+        (Requeue("the worker is draining"), None),
     ],
 )
 def test_only_what_was_settled_for_good_or_for_later_counts(disposition: Disposition, settled: Settled | None) -> None:

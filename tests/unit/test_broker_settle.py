@@ -83,7 +83,7 @@ class Bench:
 
 async def test_a_delivery_is_acked_after_its_publish_was_confirmed() -> None:
     bench = Bench()
-    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    await bench.settler.publish_and_ack(bench.delivery(7), MESSAGE)
     assert bench.log == ["publish", "confirmed", "ack 7"]
 
 
@@ -91,7 +91,7 @@ async def test_a_delivery_is_acked_after_its_publish_was_confirmed() -> None:
 async def test_what_was_not_confirmed_is_published_again_and_never_called_again(error: Exception) -> None:
     answers: list[Exception | None] = [error, error, None]
     bench = Bench(lambda: answers.pop(0))
-    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    await bench.settler.publish_and_ack(bench.delivery(7), MESSAGE)
     assert bench.log == ["publish", "publish", "publish", "confirmed", "ack 7"]
     event = "broker.unroutable" if isinstance(error, Unroutable) else "broker.unconfirmed"
     told = [(name, fields["error"], fields["exchange"]) for name, fields in bench.events.told]
@@ -109,7 +109,7 @@ async def test_a_message_is_not_acked_when_its_delivery_is_gone_before_it_is_con
 
     bench.answer = fail
     with pytest.raises(type(error)):
-        await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+        await bench.settler.publish_and_ack(bench.delivery(7), MESSAGE)
     assert bench.log == ["publish"]
 
 
@@ -118,7 +118,7 @@ async def test_what_the_broker_does_not_take_for_its_own_reasons_is_never_given_
     """A queue that is full or missing, an alarm, a broker that is away: waiting is no fault of the message."""
     answers: list[Exception | None] = [*([error] * 50), None]
     bench = Bench(lambda: answers.pop(0))
-    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    await bench.settler.publish_and_ack(bench.delivery(7), MESSAGE)
     assert bench.log == ["publish"] * 51 + ["confirmed", "ack 7"]
     assert bench.published == [MESSAGE]
     assert bench.pauses[:6] == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
@@ -126,7 +126,7 @@ async def test_what_the_broker_does_not_take_for_its_own_reasons_is_never_given_
 
 async def test_while_something_cannot_be_told_the_settler_is_stuck() -> None:
     bench = Bench(lambda: Unroutable("?"))
-    settling = asyncio.create_task(bench.settler.hand_over(bench.delivery(7), MESSAGE))
+    settling = asyncio.create_task(bench.settler.publish_and_ack(bench.delivery(7), MESSAGE))
     for _ in range(50):
         await asyncio.sleep(0)
     assert bench.settler.is_stuck
@@ -140,7 +140,7 @@ async def test_a_message_that_ends_every_channel_is_put_to_rest_as_poison_with_n
     delivery = bench.delivery(7, headers={"own": "x" * 200_000, "x-sms-attempts": 2}, content_type="application/json")
     headers = {"own": "x" * 200_000, "x-sms-attempts": 2, "x-sms-code": "forged"}
     hostile = Outgoing(TOPOLOGY.to_lane(Lane.OTP), delivery.raw.body, headers, MESSAGE_TYPE, "application/json", "r-1")
-    await bench.settler.hand_over(delivery, hostile)
+    await bench.settler.publish_and_ack(delivery, hostile)
 
     assert bench.log == ["publish", *["publish alone"] * (MOST_ROUNDS + 1), "confirmed", "ack 7"]
     (letter,) = bench.published
@@ -154,7 +154,7 @@ async def test_a_message_that_ends_every_channel_is_put_to_rest_as_poison_with_n
 
 async def test_a_message_that_was_only_beside_the_one_at_fault_is_published() -> None:
     bench = Bench(lambda: Unpublishable("?"))
-    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    await bench.settler.publish_and_ack(bench.delivery(7), MESSAGE)
     assert bench.log == ["publish", "publish alone", "confirmed", "ack 7"]
     assert bench.published == [MESSAGE]
 
@@ -163,20 +163,20 @@ async def test_when_the_broker_closes_for_everything_no_message_is_at_fault() ->
     """Its last form would be taken if it were the message."""
     failures = [Unpublishable("?")] * 20
     bench = Bench(lambda: Unpublishable("?"), lambda _: failures.pop() if failures else None)
-    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    await bench.settler.publish_and_ack(bench.delivery(7), MESSAGE)
     assert bench.published == [MESSAGE]
 
 
 async def test_rounds_that_are_no_ones_fault_do_not_count_towards_poison() -> None:
     errors: list[WorkerError] = [*[BrokerUnavailable("?")] * 20, *[Unpublishable("?")] * (MOST_ROUNDS - 1)]
     bench = Bench(lambda: Unpublishable("?"), lambda _: errors.pop() if errors else None)
-    await bench.settler.hand_over(bench.delivery(7), MESSAGE)
+    await bench.settler.publish_and_ack(bench.delivery(7), MESSAGE)
     assert bench.published == [MESSAGE]
 
 
 async def test_a_cancelled_hand_over_settles_nothing() -> None:
     bench = Bench()
-    settling = asyncio.create_task(bench.settler.hand_over(bench.delivery(7), MESSAGE))
+    settling = asyncio.create_task(bench.settler.publish_and_ack(bench.delivery(7), MESSAGE))
     await asyncio.sleep(0)
     settling.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -186,7 +186,7 @@ async def test_a_cancelled_hand_over_settles_nothing() -> None:
 
 async def test_giving_back_returns_the_delivery_and_publishes_nothing() -> None:
     bench = Bench()
-    await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM - 1))
+    await bench.settler.requeue(bench.delivery(7, deliveries=WORN_FROM - 1))
     assert bench.log == ["requeue 7"]
 
 
@@ -194,7 +194,7 @@ async def test_the_tenth_giving_back_publishes_the_same_message_anew() -> None:
     bench = Bench()
     headers = {"own": "kept", "x-sms-attempts": 2, "x-delivery-count": 10, "x-death": [{}], "CC": ["elsewhere"]}
     delivery = bench.delivery(7, deliveries=WORN_FROM, headers=headers)
-    await bench.settler.give_back(delivery)
+    await bench.settler.requeue(delivery)
 
     assert bench.log == ["publish", "confirmed", "ack 7"]
     (message,) = bench.published
@@ -209,7 +209,7 @@ async def test_while_no_copy_can_be_published_the_delivery_is_not_returned_again
     """Each return would count: within seconds of an alarm of the broker it would be poison for having waited."""
     failures: list[WorkerError | None] = [error] * 30
     bench = Bench(lambda: failures.pop() if failures else None)
-    await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM))
+    await bench.settler.requeue(bench.delivery(7, deliveries=WORN_FROM))
 
     assert bench.log == ["publish"] * 31 + ["confirmed", "ack 7"]
 
@@ -222,20 +222,20 @@ async def test_giving_back_a_copy_never_raises_when_its_channel_is_lost_meanwhil
         return BrokerUnavailable("?")
 
     bench.answer = fail
-    await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM))
+    await bench.settler.requeue(bench.delivery(7, deliveries=WORN_FROM))
     assert bench.log == ["publish"]
 
 
 async def test_giving_back_what_cannot_be_published_anew_puts_it_to_rest_and_does_not_repeat_it_for_ever() -> None:
     bench = Bench(lambda: Unpublishable("?"), lambda out: Unpublishable("?") if "own" in out.headers else None)
-    await bench.settler.give_back(bench.delivery(7, deliveries=WORN_FROM, headers={"own": "x" * 200_000}))
+    await bench.settler.requeue(bench.delivery(7, deliveries=WORN_FROM, headers={"own": "x" * 200_000}))
     assert bench.log[-2:] == ["confirmed", "ack 7"]
     assert [letter.route for letter in bench.published] == [TOPOLOGY.to_dead(ErrorClass.POISON)]
 
 
 async def test_a_delivery_of_somebody_else_is_refused() -> None:
     with pytest.raises(TypeError, match="FakeDelivery"):
-        await Bench().settler.give_back(FakeDelivery(make_raw()))
+        await Bench().settler.requeue(FakeDelivery(make_raw()))
 
 
 async def test_a_returned_message_keeps_the_age_that_its_publisher_gave_it() -> None:
@@ -243,7 +243,7 @@ async def test_a_returned_message_keeps_the_age_that_its_publisher_gave_it() -> 
     for timestamp in (datetime(2026, 11, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC), None):
         delivery = bench.delivery(1, deliveries=WORN_FROM)
         raw = type(delivery.raw)(delivery.raw.body, Lane.OTP, {}, timestamp=timestamp)
-        await bench.settler.give_back(BrokerDelivery(raw, False, WORN_FROM, 1, delivery.channel))
+        await bench.settler.requeue(BrokerDelivery(raw, False, WORN_FROM, 1, delivery.channel))
 
     published = [str(message.headers["x-sms-published"])[:10] for message in bench.published]
     assert published == ["2026-11-01", "2026-11-23", "2026-11-23"]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.makers import NOW, POLICY, make_failed, make_request
 from worker.core.decision.decide import decide, too_soon_or_late
-from worker.core.message.history import Entry, History
+from worker.core.message.history import History, HistoryEntry
 from worker.core.message.lane import Lane
 from worker.core.outcome.disposition import Dead, Disposition, Done, Retry
 from worker.core.outcome.outcome import Accepted, Closed, Early, ErrorClass, OnHold, Outcome
@@ -61,7 +61,7 @@ def test_a_failure_is_counted_and_noted() -> None:
     history = retried(make_failed("SYSTEM_ERROR")).history
 
     assert (history.attempts, history.retries, history.first_tried) == (1, 1, NOW)
-    assert history.entries == (Entry(NOW, "SYSTEM_ERROR", "transient"),)
+    assert history.entries == (HistoryEntry(NOW, "SYSTEM_ERROR", "transient"),)
 
 
 @pytest.mark.parametrize("code", ["local.not_reached", "QPS_LIMIT_CONTROL", "AMOUNT_NOT_ENOUGH"])

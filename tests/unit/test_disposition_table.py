@@ -8,7 +8,7 @@ from tests.makers import POLICY, make_failed, make_request
 from worker.core.decision.decide import decide
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
-from worker.core.outcome.disposition import Dead, Done, GiveBack, Retry
+from worker.core.outcome.disposition import Dead, Done, Requeue, Retry
 from worker.core.outcome.outcome import Accepted, Closed, Early, Outcome, Unserved
 
 #: Noon in Singapore: the day ends in twelve hours, the month in a week.
@@ -79,5 +79,5 @@ def test_what_becomes_of_a_request(what: str, lane: Lane, left: timedelta, becom
             assert (becomes, delay_s) == ("retry", delay.total_seconds())
         case Dead(reason, _):
             assert becomes == f"dead {reason.error_class.value}"
-        case GiveBack():
+        case Requeue():
             assert becomes == "give back"

@@ -16,7 +16,7 @@ from deploy.documents import DOCUMENTS
 from tests.makers import NOW, make_raw, make_request
 from worker.cli import exit_codes
 from worker.cli.main import app
-from worker.core.message.history import Entry, History
+from worker.core.message.history import History, HistoryEntry
 from worker.core.message.request import SmsRequest
 from worker.core.outcome.catalog import catalog
 from worker.core.outcome.disposition import Dead, Done, Reason
@@ -343,7 +343,7 @@ def test_every_field_of_a_request_has_a_row() -> None:
 
 
 def test_every_header_of_ours_has_a_row() -> None:
-    history = History(NOW, NOW, 1, 1, 1, 1).noted(Entry(NOW, "OK", "accepted"))
+    history = History(NOW, NOW, 1, 1, 1, 1).noted(HistoryEntry(NOW, "OK", "accepted"))
     dead = Dead(Reason(ErrorClass.INVALID, "c", "t", "r"), history)
     raw = make_raw(headers={"large": "x" * 40_000})
     published = [

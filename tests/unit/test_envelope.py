@@ -9,9 +9,9 @@ import pytest
 
 from tests.makers import MAINLAND, NOW, NUMBER, make_raw, make_request
 from worker.core.message.decode import Malformed, RawMessage
-from worker.core.message.history import Entry, History
+from worker.core.message.history import History, HistoryEntry
 from worker.core.message.lane import Lane
-from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry
 from worker.core.outcome.outcome import Accepted, ErrorClass
 from worker.core.outgoing.envelope import (
     OUTCOME_TYPE,
@@ -26,7 +26,7 @@ from worker.core.outgoing.envelope import (
 from worker.core.topology import Route, Topology
 
 TOPOLOGY = Topology()
-HISTORY = History(published=NOW, attempts=1, entries=(Entry(NOW, "SYSTEM_ERROR", "transient"),))
+HISTORY = History(published=NOW, attempts=1, entries=(HistoryEntry(NOW, "SYSTEM_ERROR", "transient"),))
 REASON = Reason(ErrorClass.CONTENT, "SMS_CONTENT_ILLEGAL", "The message content is invalid.", "Change it.")
 RETRY, DEAD = Retry(timedelta(seconds=4), REASON, HISTORY), Dead(REASON, HISTORY)
 #: What RabbitMQ writes into a message that has been dead-lettered, delayed or delivered again.
@@ -171,7 +171,7 @@ def test_metadata_comes_back_and_the_number_only_when_configured() -> None:
 
 
 def test_a_delivery_that_is_given_back_publishes_nothing() -> None:
-    back = GiveBack("the worker is draining")
+    back = Requeue("the worker is draining")
 
     assert outgoing(make_raw(), make_request(), back, TOPOLOGY, NOW) is None
     assert outgoing(make_raw(), Malformed("to: missing"), back, TOPOLOGY, NOW) is None

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from tests.makers import NOW
-from worker.core.message.history import LONGEST_WORD, MOST_COUNT, MOST_ENTRIES, Entry, History
+from worker.core.message.history import LONGEST_WORD, MOST_COUNT, MOST_ENTRIES, History, HistoryEntry
 
-FULL = History(NOW, NOW + timedelta(seconds=1), 3, 2, 1, 1, (Entry(NOW, "SYSTEM_ERROR", "transient"),))
+FULL = History(NOW, NOW + timedelta(seconds=1), 3, 2, 1, 1, (HistoryEntry(NOW, "SYSTEM_ERROR", "transient"),))
 
 
 def test_the_headers_carry_the_whole_history() -> None:
@@ -32,13 +32,13 @@ def test_a_first_publication_has_no_history() -> None:
 def test_the_oldest_entries_give_way() -> None:
     history = History()
     for number in range(MOST_ENTRIES + 5):
-        history = history.noted(Entry(NOW, str(number), "transient"))
+        history = history.noted(HistoryEntry(NOW, str(number), "transient"))
 
     assert [entry.code for entry in history.entries] == [str(number) for number in range(5, MOST_ENTRIES + 5)]
 
 
 def test_a_longer_history_than_is_kept_is_read_from_its_end() -> None:
-    entries = tuple(Entry(NOW, str(number), "transient") for number in range(MOST_ENTRIES + 1))
+    entries = tuple(HistoryEntry(NOW, str(number), "transient") for number in range(MOST_ENTRIES + 1))
 
     history, faults = History.from_headers(History(entries=entries).to_headers())
     assert (history.entries, faults) == (entries[1:], [])
@@ -51,7 +51,7 @@ def test_only_the_first_call_sets_the_time_of_the_first_try() -> None:
 
 
 def test_a_replay_starts_afresh_and_keeps_what_happened_and_how_often_nobody_knows_what_did() -> None:
-    replayed = FULL.replayed(Entry(NOW, "operator", "replayed"))
+    replayed = FULL.replayed(HistoryEntry(NOW, "operator", "replayed"))
 
     assert (replayed.attempts, replayed.retries, replayed.unknowns, replayed.replays) == (0, 0, 1, 2)
     assert (replayed.published, len(replayed.entries)) == (FULL.published, 2)

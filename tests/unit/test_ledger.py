@@ -21,10 +21,10 @@ from worker.core.limits.ledger import (
 )
 from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import catalog
-from worker.core.outcome.outcome import Accepted, Answer, ErrorClass, Failed, Sent, Underway
+from worker.core.outcome.outcome import Acceptance, Accepted, ErrorClass, Failed, Sent, Underway
 
-ANSWER = Answer(Accepted("m-1", "R-1", 1), 1, NOW)
-OTHER = Answer(Accepted("m-2", "R-2", 1), 2, NOW)
+ANSWER = Acceptance(Accepted("m-1", "R-1", 1), 1, NOW)
+OTHER = Acceptance(Accepted("m-2", "R-2", 1), 2, NOW)
 LEASE = 100
 ONE, TWO = b"one", b"two"
 FIRST, AGAIN, STRANGER = Token("w1", 1), Token("w1", 2), Token("w2", 1)

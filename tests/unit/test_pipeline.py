@@ -15,7 +15,7 @@ from worker.core.message.decode import RawMessage, Request
 from worker.core.message.lane import Lane
 from worker.core.message.request import MESSAGE_TYPE
 from worker.core.outcome.catalog import catalog
-from worker.core.outcome.disposition import Dead, Disposition, GiveBack
+from worker.core.outcome.disposition import Dead, Disposition, Requeue
 from worker.core.outcome.outcome import Accepted, Outcome, Reply, Unserved
 from worker.core.topology import Topology
 from worker.delivery.pipeline import Pipeline
@@ -115,7 +115,7 @@ async def test_an_unserved_request_is_given_back() -> None:
     await rig.pipeline.receive(taken)
 
     assert rig.settler.given_back == [taken]
-    assert rig.settled == [GiveBack("the worker is draining")]
+    assert rig.settled == [Requeue("the worker is draining")]
     assert rig.settler.handed_over == []
 
 

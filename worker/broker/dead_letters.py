@@ -23,9 +23,9 @@ from worker.broker.connection import Connection, connected, open_channel, transl
 from worker.broker.depths import Depth, depth_of
 from worker.broker.direct import DirectChannel, open_direct
 from worker.broker.letter import Letter, letter_of
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import BrokerPublisher
 from worker.broker.settle import Publishes, let_go
-from worker.core.message.history import Entry
+from worker.core.message.history import HistoryEntry
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 from worker.core.outgoing.envelope import replayed
@@ -142,7 +142,7 @@ class DeadLetters:
 
     async def _replay_one(self, look: "_Look", letter: Letter, lane: Lane | None, gate: asyncio.Semaphore) -> None:
         raw = letter.raw(lane or letter.lane or Lane.OTP)  # `replay` has made sure that there is one
-        entry = Entry(self._now(), letter.code or "local.replayed", letter.error_class.value)
+        entry = HistoryEntry(self._now(), letter.code or "local.replayed", letter.error_class.value)
         message = replayed(raw, letter.request_id, self._topology, letter.history.replayed(entry))
         async with gate:
             await self._publisher.publish(message)
@@ -275,7 +275,7 @@ async def open_dead_letters(
 ) -> AsyncIterator[DeadLetters]:
     """Connect for looking and for replaying; raises BrokerUnavailable when RabbitMQ cannot be reached."""
     publishing = settings.model_copy(update={"declare": False})
-    async with connected(settings, "operate") as connection, Publisher(publishing, topology, events) as publisher:
+    async with connected(settings, "operate") as connection, BrokerPublisher(publishing, topology, events) as publisher:
         await publisher.wait_connected()
         yield DeadLetters(connection, publisher, topology, now=now)
 

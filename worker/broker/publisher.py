@@ -58,7 +58,7 @@ _ITS_OWN_FAULT: Final = (
 )
 
 
-class Publisher:
+class BrokerPublisher:
     """One connection and one channel with confirms, kept for good; any number of publishes at once."""
 
     def __init__(

@@ -73,7 +73,7 @@ class BrokerSettler:
         """Whether something could not be published and is tried again: what is called now could not be settled."""
         return self._stuck > 0
 
-    async def hand_over(self, delivery: Delivery, message: Outgoing) -> None:
+    async def publish_and_ack(self, delivery: Delivery, message: Outgoing) -> None:
         """Publish *message*, wait for the broker's confirm, then acknowledge *delivery*.
 
         A failed publish is tried again here, as long as the delivery can still be acknowledged: what *message* says
@@ -134,7 +134,7 @@ class BrokerSettler:
         fields = {"lane": own.raw.lane.value, "request_id": message.correlation_id}
         self._events.emit("broker.unpublishable", exchange=message.route.exchange, **fields)
 
-    async def give_back(self, delivery: Delivery) -> None:
+    async def requeue(self, delivery: Delivery) -> None:
         """Return *delivery* to its queue as it came; never raises on a connection that is gone.
 
         After many deliveries a copy takes its place: the broker counts each return towards its limit, and a request
@@ -145,7 +145,7 @@ class BrokerSettler:
             own.channel.requeue(own.tag)
             return
         with suppress(BrokerUnavailable, Unroutable):  # it was lost with its channel, and comes again
-            await self.hand_over(delivery, returned(own.raw, self._topology, self._now()))
+            await self.publish_and_ack(delivery, returned(own.raw, self._topology, self._now()))
 
     def _tell(self, delivery: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
         fields = {"lane": delivery.raw.lane.value, "request_id": message.correlation_id, "error": error}

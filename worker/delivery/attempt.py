@@ -26,8 +26,8 @@ from worker.core.limits.quota import Admitted, Held, Soon
 from worker.core.message.decode import Request
 from worker.core.outcome.catalog import Catalog
 from worker.core.outcome.outcome import (
+    Acceptance,
     Accepted,
-    Answer,
     Closed,
     Early,
     ErrorClass,
@@ -221,7 +221,7 @@ class Attempts:
         with suppress(LimiterUnavailable):  # it is told later, and until then the claim stands
             if isinstance(outcome, Accepted):
                 history = waiting.request.history.called(outcome.at or self._now())
-                await self._limiter.record(admitted, Answer(outcome, history.attempts, history.first_tried))
+                await self._limiter.record(admitted, Acceptance(outcome, history.attempts, history.first_tried))
             elif is_certain(outcome):
                 await self._limiter.record(admitted, None)
             else:

@@ -20,8 +20,8 @@ from typing import Protocol
 from worker.core.decision.decide import decide
 from worker.core.decision.policy import Policy
 from worker.core.message.decode import Malformed, RawMessage, Request, decode
-from worker.core.message.history import Entry, History
-from worker.core.outcome.disposition import Dead, Disposition, GiveBack, Reason
+from worker.core.message.history import History, HistoryEntry
+from worker.core.outcome.disposition import Dead, Disposition, Reason, Requeue
 from worker.core.outcome.outcome import Outcome
 from worker.core.outgoing.envelope import Outgoing, is_worn, outgoing
 from worker.core.outgoing.record import closing_fields
@@ -88,7 +88,7 @@ class Pipeline:
                 row = self._policy.catalog.local("local.malformed")
                 return request, Dead(Reason(row.error_class, row.code, request.reason, row.remedy), History())
             if is_worn(delivery.raw, delivery.deliveries):
-                return request, GiveBack("it was delivered too often to wait")
+                return request, Requeue("it was delivered too often to wait")
             outcome = await self._sender.send(request, lambda: delivery.is_open and self._may_send())
             return request, decide(request, outcome, self._policy.retry, self._now(), self._dice())
         except Exception as error:  # noqa: BLE001 - our own bug must cost this request alone, and be told
@@ -100,16 +100,16 @@ class Pipeline:
         row = self._policy.catalog.local("local.internal")
         reason = Reason(row.error_class, row.code, f"{type(error).__name__}, error report {error_id}", row.remedy)
         history = request.history if isinstance(request, Request) else History()
-        return Dead(reason, history.noted(Entry(self._now(), row.code, row.error_class)))
+        return Dead(reason, history.noted(HistoryEntry(self._now(), row.code, row.error_class)))
 
     async def _settle(
         self, delivery: Delivery, request: Request | Malformed, disposition: Disposition, now: datetime
     ) -> None:
         message = self._message(delivery.raw, request, disposition, now)
         if message is None:
-            await self._settler.give_back(delivery)
+            await self._settler.requeue(delivery)
         else:
-            await self._settler.hand_over(delivery, message)
+            await self._settler.publish_and_ack(delivery, message)
 
     def _message(
         self, raw: RawMessage, request: Request | Malformed, disposition: Disposition, now: datetime

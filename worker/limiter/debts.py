@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from worker.core.outcome.outcome import Answer
+from worker.core.outcome.outcome import Acceptance
 from worker.limiter.ledger import Claim
 
 #: More are never owed: while Redis is away nothing is granted, and a worker has not so many calls in flight.
 MOST: Final = 10_000
 #: The acceptance, the code of an unknown call, or None: certainly not accepted.
-News: TypeAlias = Answer | str | None
+News: TypeAlias = Acceptance | str | None
 
 
 class Debts:

@@ -8,7 +8,7 @@ import orjson
 
 from worker.core.limits.ledger import Busy, Doubtful, Known, Reused, Token, fingerprint
 from worker.core.message.decode import Request
-from worker.core.outcome.outcome import Accepted, Answer, Sent
+from worker.core.outcome.outcome import Acceptance, Accepted, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.border import understood
 from worker.limiter.keys import Keys
@@ -50,12 +50,12 @@ class Ledger:
         told = (claim.counted, self._memory_s, claim.fingerprint)
         return (token.caller, token.number, lease_us, *told, not_after_us)
 
-    def told(self, claim: Claim, news: Answer | str | None) -> tuple[Argument, ...]:
+    def told(self, claim: Claim, news: Acceptance | str | None) -> tuple[Argument, ...]:
         """What record.lua is told: the acceptance, why it is unknown, or None: certainly not accepted."""
         token = claim.token
         told = (token.caller, token.number, claim.counted, self._memory_s, claim.fingerprint)
         match news:
-            case Answer():
+            case Acceptance():
                 return (*told, "sent", _written(news))
             case None:
                 return (*told, "not_sent")
@@ -80,13 +80,13 @@ def read(reply: list[Any]) -> Known:
     raise LimiterUnavailable("Redis answered what this version does not know")
 
 
-def _written(answer: Answer) -> bytes:
+def _written(answer: Acceptance) -> bytes:
     of = answer.accepted
     first_tried = answer.first_tried.isoformat(timespec="milliseconds") if answer.first_tried else None
     return orjson.dumps([of.message_id, of.request_id, of.segments, of.country, answer.attempts, first_tried])
 
 
-def _read(written: bytes) -> Answer:
+def _read(written: bytes) -> Acceptance:
     message_id, request_id, segments, country, attempts, first_tried = orjson.loads(written)
     instant = datetime.fromisoformat(first_tried) if first_tried else None
-    return Answer(Accepted(message_id, request_id, segments, country), attempts, instant)
+    return Acceptance(Accepted(message_id, request_id, segments, country), attempts, instant)

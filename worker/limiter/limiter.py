@@ -16,7 +16,7 @@ from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Oper
 from worker.core.limits.remote_clock import RemoteClock, seen
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
-from worker.core.outcome.outcome import Answer
+from worker.core.outcome.outcome import Acceptance
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
 from worker.limiter.admission import Counters
@@ -211,7 +211,7 @@ class RedisLimiter:
             return 0
         return ceil((self._clock.theirs(monotonic()) + self._patience_s) * SECOND_US)
 
-    async def record(self, admitted: Admitted, news: Answer | str | None) -> int:
+    async def record(self, admitted: Admitted, news: Acceptance | str | None) -> int:
         """Write what became of the call; see `ports.Limiter`. What Redis does not take now is told it later."""
         claim = admitted.claim
         if not isinstance(claim, Claim):
@@ -222,7 +222,7 @@ class RedisLimiter:
             self._debts.owe(claim, news)
             raise
 
-    async def _record(self, claim: Claim, news: Answer | str | None) -> int:
+    async def _record(self, claim: Claim, news: Acceptance | str | None) -> int:
         told = (self._now_us(), *self._ledger.told(claim, news))
         unknowns = await self._batcher.run(scripts.RECORD, claim.keys, told)
         with understood():

@@ -17,7 +17,7 @@ from worker.broker.declare import declare
 from worker.broker.depths import depths
 from worker.broker.letter import Letter
 from worker.broker.outcomes import take_outcomes
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import BrokerPublisher
 from worker.broker.undeclare import undeclare
 from worker.cli.demo.cast import Publication, publications
 from worker.cli.demo.crew import Member, crew
@@ -169,7 +169,7 @@ def _flags(settings: Settings, scenario: Scenario, endpoint: str) -> dict[str, s
 
 async def _publish(settings: Settings, topology: Topology, everything: Sequence[Publication]) -> None:
     exchange = topology.to_lane(Lane.OTP).exchange
-    async with Publisher(settings.broker, topology, Quiet()) as publisher:
+    async with BrokerPublisher(settings.broker, topology, Quiet()) as publisher:
         await publisher.wait_connected()
         for start in range(0, len(everything), _AT_ONCE):
             messages = [_message(exchange, one) for one in everything[start : start + _AT_ONCE]]

@@ -25,8 +25,8 @@ from worker.core.decision.policy import RetryPolicy
 from worker.core.limits.calendar import period_end
 from worker.core.limits.holds import spread
 from worker.core.message.decode import Request
-from worker.core.message.history import Entry, History
-from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
+from worker.core.message.history import History, HistoryEntry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry
 from worker.core.outcome.outcome import (
     Accepted,
     Closed,
@@ -78,7 +78,7 @@ def decide(request: Request, outcome: Outcome, policy: RetryPolicy, now: datetim
         case Failed():
             return _failed(request, outcome, policy, now, jitter)
         case Unserved():
-            return GiveBack(outcome.reason)
+            return Requeue(outcome.reason)
         case Underway(left):  # whatever the deadline: only when the call is over can be told what became of it
             reason = _local("local.underway", "a call for it is under way elsewhere", _UNTOUCHED)
             return Retry(max(_AT_ONCE, min(left, _UNDERWAY_POLL)), reason, request.history)
@@ -97,7 +97,7 @@ def _repeated(request: Request, sent: Sent) -> Done:
 
 def _failed(request: Request, failed: Failed, policy: RetryPolicy, now: datetime, jitter: float) -> Disposition:
     reason = Reason(failed.row.error_class, failed.code, _text(failed), failed.row.remedy)
-    history = request.history.noted(Entry(now, failed.code, failed.row.error_class))
+    history = request.history.noted(HistoryEntry(now, failed.code, failed.row.error_class))
     at_least = failed.retry_after or _AT_ONCE
     match failed.row.error_class:
         case ErrorClass.THROTTLED | ErrorClass.ACCOUNT:

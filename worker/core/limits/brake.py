@@ -34,7 +34,7 @@ from itertools import islice
 from math import floor
 from typing import Final, Self, TypeAlias
 
-from worker.core.outcome.disposition import Dead, Disposition, GiveBack
+from worker.core.outcome.disposition import Dead, Disposition, Requeue
 from worker.core.outcome.outcome import ErrorClass
 
 #: Classes whose dead letters may be the fault of this program, of its configuration, or of whoever publishes.
@@ -77,7 +77,7 @@ class Settled:
     def of(cls, disposition: Disposition, at_s: float) -> Self | None:
         """Read *disposition*; None when nothing happened to the request."""
         match disposition:
-            case GiveBack():
+            case Requeue():
                 return None
             case Dead(reason, _) if reason.error_class in OURS:
                 return cls(at_s, (reason.error_class, reason.code))

@@ -16,7 +16,7 @@ MOST_COUNT: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One thing that happened, in words that hold neither number nor text."""
 
     at: datetime
@@ -41,17 +41,17 @@ class History:
     unknowns: int = 0
     #: Times that an operator brought the request back from a dead-letter queue.
     replays: int = 0
-    entries: tuple[Entry, ...] = field(default=())
+    entries: tuple[HistoryEntry, ...] = field(default=())
 
     def called(self, now: datetime) -> Self:
         """One more call was made at *now*."""
         return replace(self, attempts=self.attempts + 1, first_tried=self.first_tried or now)
 
-    def noted(self, entry: Entry) -> Self:
+    def noted(self, entry: HistoryEntry) -> Self:
         """*entry* was added at the end."""
         return replace(self, entries=(*self.entries, entry)[-MOST_ENTRIES:])
 
-    def replayed(self, entry: Entry) -> Self:
+    def replayed(self, entry: HistoryEntry) -> Self:
         """An operator gave the request a fresh start: counters from zero, history kept.
 
         Unknown calls stay counted: that is how the ledger sees that somebody knows of them and chose one more call. A
@@ -124,7 +124,7 @@ def _read(value: object) -> datetime | None:
         raise ValueError("not an instant of this calendar in UTC") from error
 
 
-def _read_entries(value: object) -> tuple[Entry, ...]:
+def _read_entries(value: object) -> tuple[HistoryEntry, ...]:
     if value is None:
         return ()
     if not isinstance(value, str):
@@ -137,7 +137,7 @@ def _read_entries(value: object) -> tuple[Entry, ...]:
         instant = _read(at)
         if instant is None or not _is_word(code) or not _is_word(error_class):
             raise ValueError("not an entry")
-        entries.append(Entry(instant, code, error_class))
+        entries.append(HistoryEntry(instant, code, error_class))
     return tuple(entries)
 
 

@@ -47,10 +47,10 @@ class Dead:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveBack:
+class Requeue:
     """Nothing happened: return the delivery to the broker as it came."""
 
     reason: str
 
 
-Disposition: TypeAlias = Done | Retry | Dead | GiveBack
+Disposition: TypeAlias = Done | Retry | Dead | Requeue

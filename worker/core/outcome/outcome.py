@@ -153,7 +153,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Acceptance:
     """The provider's acceptance, as the done outcome tells it."""
 
     accepted: Accepted
@@ -166,7 +166,7 @@ class Answer:
 class Sent:
     """The provider accepted an earlier call for the same request id: no other was made."""
 
-    answer: Answer
+    answer: Acceptance
     #: Calls for it whose outcome stayed unknown.
     unknowns: int
 

@@ -14,7 +14,7 @@ from worker.core.message.decode import Malformed, RawMessage, Request
 from worker.core.message.history import History
 from worker.core.message.request import SmsRequest, masked
 from worker.core.message.segments import segments
-from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Reason, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry
 from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import DELIVERY_LIMIT, Route, Topology
 
@@ -61,7 +61,7 @@ def outgoing(
 ) -> Outgoing | None:
     """What to publish before the delivery is acknowledged; None when it is given back."""
     match disposition:
-        case GiveBack():
+        case Requeue():
             return None
         case _ if isinstance(request, Malformed):
             return _malformed(raw, request, disposition, topology, now)

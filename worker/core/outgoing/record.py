@@ -6,7 +6,7 @@ from typing import Any, assert_never
 from worker.core.message.decode import Malformed, Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
-from worker.core.outcome.disposition import Dead, Disposition, Done, GiveBack, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Requeue, Retry
 from worker.core.outcome.outcome import Accepted, ErrorClass, Failed
 
 
@@ -59,7 +59,7 @@ def _of_disposition(disposition: Disposition) -> dict[str, Any]:
                 "attempt": history.attempts,
                 "reason": reason.text,
             } | _of_ledger(history)
-        case GiveBack(reason):
+        case Requeue(reason):
             return {"disposition": "given_back", "reason": reason}
         case _:
             assert_never(disposition)
