@@ -22,12 +22,12 @@ _PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts", "calls
 #: They take minutes, so they run only when they are named.
 _STANDSTILL: Final = "standstill"
 _DELAYS: Final = "delays"
-#: Schedules whose lateness is measured: when nothing else waits, and behind so many of their lane at so many a second.
-_SCHEDULES: Final = 300
-_BEHIND: Final = (50, 20_000, 200)
 _BURST: Final = "burst"
 #: Passwords to one number.
 _BURST_SIZE: Final = 200
+#: Schedules whose lateness is measured: when nothing else waits, and behind so many of their lane at so many a second.
+_SCHEDULES: Final = 300
+_BEHIND: Final = (50, 20_000, 200)
 #: Calls per second, and seconds.
 _QUOTAS: Final = ((30, 20), (500, 10), (1000, 10))
 
