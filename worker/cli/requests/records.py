@@ -66,7 +66,7 @@ def _quoted(
     except (csv.Error, _Unending) as error:
         record, fault = Record(first.number), f"is no CSV: {error}; {_HOW}"
     if fault:
-        texts.requeue(more)
+        texts.put_back(more)
         return Record(first.number, fault=fault)
     return record
 

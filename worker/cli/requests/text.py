@@ -41,7 +41,7 @@ class Texts:
     def __next__(self) -> Text:
         return self._back.popleft() if self._back else next(self._texts)
 
-    def requeue(self, texts: Iterable[Text]) -> None:
+    def put_back(self, texts: Iterable[Text]) -> None:
         """Let *texts*, which were the last to be taken, be taken again."""
         self._back.extendleft(reversed(list(texts)))
 
