@@ -194,13 +194,13 @@ async def test_an_expired_request_waits_while_nobody_knows_whether_it_was_sent()
         limiter, attempts, RecordingEvents(), quotas={}, concurrency=1, patience=timedelta(minutes=10)
     )  # fmt: skip
     limiter.known["r-1"] = Sent(BEFORE, 0)
-    waiting = await dispatch.join(make_request(deadline=NOW))
+    turn = (await dispatch.join(make_request(deadline=NOW))).turn  # whoever waits has this one
     await dispatch.sweep()
-    assert not waiting.turn.done()
+    assert not turn.done()
 
     limiter.forgetful = False
     await dispatch.sweep()
-    assert await waiting.turn == Sent(BEFORE, 0)
+    assert await asyncio.wait_for(turn, 5) == Sent(BEFORE, 0)
 
 
 # -- holds --------------------------------------------------------------------------------------------------------

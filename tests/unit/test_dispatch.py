@@ -524,3 +524,19 @@ async def test_no_more_calls_are_in_flight_than_allowed() -> None:
         rig.provider.open.set()
         await asyncio.gather(*sending)
         assert len(rig.provider.sent) == 10
+
+
+async def test_a_slot_that_is_passed_on_is_one_call_in_flight_and_no_more() -> None:
+    async with running(Rig(concurrency=2)) as rig:
+        closed = Closed("otp 1 per 30 s", timedelta(seconds=30))
+        rig.limiter.admissions = [closed] * 20
+        rig.provider.open.clear()
+        sending = rig.send(*(request(str(number)) for number in range(30)))
+        await turns(lambda: len(rig.provider.sent) >= 2)
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+        assert len(rig.provider.sent) == 2
+        rig.provider.open.set()
+        await asyncio.gather(*sending)
+        assert len(rig.provider.sent) == 10

@@ -106,10 +106,13 @@ class Dispatch:
         *again* had it, has no outcome yet, and waits for another, or for the same.
         """
         if again is not None:
+            again.turn = self._loop.create_future()
             self._put_back(again)
-        if use is Use.FREE:
-            self._hand(slot, self._next(slot))
-        elif use is Use.VOID and slot.probe:
+        heir = self._next(slot) if use is Use.FREE else None
+        if heir is not None:  # its place among the calls goes with the slot
+            heir.resolve(slot)
+            return
+        if slot.probe and use is not Use.CALLED:
             self._unprobe()
         self._in_use -= 1
         if not self._in_use:
@@ -220,9 +223,14 @@ class Dispatch:
         waiting = self._next(slot)
         if line.unbooked > 0:  # the slot was burnt, or went to a more urgent lane
             line.wake.set()
-        self._hand(slot, waiting)
-        if waiting is None:
-            self._free_places(1)
+        if waiting is not None:
+            self._in_use += 1
+            self._idle.clear()
+            waiting.resolve(slot)
+            return
+        if slot.probe:
+            self._unprobe()
+        self._free_places(1)
 
     def _next(self, slot: Slot) -> Waiting | None:
         if monotonic() > slot.use_by:
@@ -233,14 +241,6 @@ class Dispatch:
             self._events.emit("slot.unused", operation=slot.operation.value)
         return waiting
 
-    def _hand(self, slot: Slot, waiting: Waiting | None) -> None:
-        if waiting is not None:
-            self._in_use += 1
-            self._idle.clear()
-            waiting.resolve(slot)
-        elif slot.probe:
-            self._unprobe()
-
     def _unprobe(self) -> None:
         """Let somebody else be the probe of the account's hold."""
         task = self._loop.create_task(self._attempts.unprobed(), name="unprobed")
@@ -248,7 +248,6 @@ class Dispatch:
         task.add_done_callback(self._unprobing.discard)
 
     def _put_back(self, waiting: Waiting) -> None:
-        waiting.turn = self._loop.create_future()
         rest_s, waiting.rest_s = waiting.rest_s, 0.0
         if self._draining:
             waiting.resolve(_LEAVING)
