@@ -227,7 +227,7 @@ class App:
 
 
 def _settle_garbage() -> None:
-    """Leave what the start made out of every later collection, and collect less often: that was a tenth of the CPU.
+    """Leave what the start made out of every later collection, and collect less often.
 
     What a message makes is freed when its last reference goes; the collector finds what few errors leave behind.
     """
