@@ -129,8 +129,9 @@ def test_its_memory_is_bounded_and_its_counts_are_those_of_what_it_remembers(lim
             assert brake.pause >= limits.pause
             continue
         sample = brake.sample
-        faults = [one.fault[0] for one in sample.settled if one.fault]
-        assert len(sample.settled) <= max(limits.sample, limits.trial)
+        faults = [one.fault[0] for one in sample.bad]
+        assert len(faults) <= sample.size <= max(limits.sample, limits.trial)
+        assert all(sample.number - sample.size < one.number <= sample.number for one in sample.bad)
         assert (sample.internal, sample.dead) == (faults.count(ErrorClass.INTERNAL), len(faults))
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests.makers import make_row
 from worker.core.limits.brake import (
     OURS,
+    Bad,
     Brake,
     Braked,
     Cause,
@@ -130,7 +131,7 @@ def test_a_trial_that_is_well_releases_and_goes_on_from_there() -> None:
 
     assert isinstance(settle(trying, *[GOOD] * 4), Trying)
     released = settle(trying, *[GOOD] * 4, INVALID)
-    assert released == Released(Sample((*[Settled(0)] * 4, Settled(0, INVALID)), dead=1))
+    assert released == Released(Sample(5, (Bad(5, 0, INVALID),), 5))
     assert isinstance(settle(released, *[INVALID] * 9), Released)
     assert settle(released, *[INVALID] * 10) == Braked(0, 30, LIMITS.pause, Cause(0, 11, 15, *INVALID))
 
@@ -148,7 +149,7 @@ def test_a_trial_to_which_too_little_comes_ends_too(pause_s: float, trial_s: flo
 
     assert at(trying, pause_s + trial_s - 0.1) is trying
     released = at(trying, pause_s + trial_s)
-    assert released == Released(Sample((Settled(0), Settled(0, INVALID)), dead=1), timedelta(seconds=pause_s))
+    assert released == Released(Sample(2, (Bad(2, 0, INVALID),), 2), timedelta(seconds=pause_s))
     assert at(released, 1e6) is released
 
 
@@ -167,7 +168,7 @@ def test_the_doubt_ends_when_as_many_as_a_trial_needs_were_settled_well() -> Non
     assert isinstance(still, Released)
     assert still.doubted == timedelta(seconds=30)
     cleared = settle(still, GOOD, at_s=100)
-    assert cleared == Released(Sample((Settled(80, INVALID), *[Settled(100)] * 4), dead=1))
+    assert cleared == Released(Sample(5, (Bad(1, 80, INVALID),), 5))
     assert isinstance(settle(cleared, BUG, at_s=101), Released)
 
 

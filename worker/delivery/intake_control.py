@@ -134,8 +134,7 @@ class IntakeControl:
         )
 
     def _emit_released(self, trial: Trying, brake: Released) -> None:
-        settled = len(brake.sample.settled)
-        self._events.emit("brake.released", settled=settled, duration_s=self._now_s() - trial.since_s)
+        self._events.emit("brake.released", settled=brake.sample.size, duration_s=self._now_s() - trial.since_s)
 
     # -- narrowing the intake -------------------------------------------------------------------------------------
 

@@ -86,38 +86,62 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """The latest dispositions, the oldest first, and how many of them are bad."""
+class Bad:
+    """A dead letter that may be our fault, and how many were settled up to it."""
 
-    settled: tuple[Settled, ...] = ()
-    internal: int = 0
-    dead: int = 0
+    number: int
+    at_s: float
+    fault: tuple[ErrorClass, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The latest dispositions: how many they are, and those of them that are bad, the oldest first.
+
+    Of the others nothing is kept but their number, so a message that goes well costs next to nothing.
+    """
+
+    size: int = 0
+    bad: tuple[Bad, ...] = ()
+    #: How many were ever settled.
+    number: int = 0
+
+    @property
+    def internal(self) -> int:
+        """Internal errors among them."""
+        return sum(map(_is_internal, self.bad))
+
+    @property
+    def dead(self) -> int:
+        """Dead letters among them that may be our fault, the internal errors included."""
+        return len(self.bad)
 
     def with_(self, settled: Settled, most: int) -> "Sample":
         """Add *settled*, and forget the oldest beyond *most*."""
-        gone = self.settled[: max(len(self.settled) + 1 - most, 0)]
-        kept = (*self.settled[len(gone) :], settled)
-        internal = self.internal + _is_internal(settled) - sum(map(_is_internal, gone))
-        dead = self.dead + _is_dead(settled) - sum(map(_is_dead, gone))
-        return Sample(kept, internal, dead)
+        number, size, bad = self.number + 1, min(self.size + 1, most), self.bad
+        if bad and bad[0].number <= number - size:
+            bad = tuple(one for one in bad if one.number > number - size)
+        if settled.fault is not None:
+            bad = (*bad, Bad(number, settled.at_s, settled.fault))
+        return Sample(size, bad, number)
 
     def is_too_bad(self, limits: Limits, of: int, now_s: float) -> bool:
         """Whether the bad ones are too great a part of *of* dispositions, and not too rare to say anything."""
-        return (
-            self.internal / of > limits.internal and self._are_frequent(_is_internal, limits.internal, of, now_s)
-        ) or (self.dead / of > limits.dead and self._are_frequent(_is_dead, limits.dead, of, now_s))
+        return bool(self.bad) and (
+            (self.internal / of > limits.internal and self._are_frequent(_is_internal, limits.internal, of, now_s))
+            or (self.dead / of > limits.dead and self._are_frequent(lambda _: True, limits.dead, of, now_s))
+        )
 
-    def _are_frequent(self, is_bad: Callable[[Settled], bool], part: float, of: int, now_s: float) -> bool:
+    def _are_frequent(self, is_meant: Callable[[Bad], bool], part: float, of: int, now_s: float) -> bool:
         """Whether the latest bad ones, as many as exceed *part* of *of*, came in no more than their time."""
         enough = enough_of(part, of)
-        latest = islice((one.at_s for one in reversed(self.settled) if is_bad(one)), enough)
+        latest = islice((one.at_s for one in reversed(self.bad) if is_meant(one)), enough)
         return now_s - min(latest) <= enough * RARELY_S
 
     def cause(self) -> "Cause":
         """Why it is too bad, in numbers."""
-        faults = Counter(one.fault for one in self.settled if one.fault is not None)
-        (((error_class, code), _),) = faults.most_common(1)
-        return Cause(self.internal, self.dead, len(self.settled), error_class, code)
+        (((error_class, code), _),) = Counter(one.fault for one in self.bad).most_common(1)
+        return Cause(self.internal, self.dead, self.size, error_class, code)
 
 
 def enough_of(part: float, of: int) -> int:
@@ -215,7 +239,7 @@ def _tried(brake: Released | Trying, sample: Sample, now_s: float, pause: timede
     if sample.is_too_bad(limits, limits.trial, now_s):
         since_s = brake.since_s if isinstance(brake, Trying) else now_s
         return _braked(since_s, now_s, min(pause * 2, limits.longest), sample.cause())
-    if len(sample.settled) >= limits.trial:
+    if sample.size >= limits.trial:
         return Released(sample)
     return replace(brake, sample=sample)
 
@@ -224,9 +248,5 @@ def _braked(since_s: float, now_s: float, pause: timedelta, cause: Cause) -> Bra
     return Braked(since_s, now_s + pause.total_seconds(), pause, cause)
 
 
-def _is_internal(settled: Settled) -> bool:
-    return settled.fault is not None and settled.fault[0] is ErrorClass.INTERNAL
-
-
-def _is_dead(settled: Settled) -> bool:
-    return settled.fault is not None
+def _is_internal(bad: Bad) -> bool:
+    return bad.fault[0] is ErrorClass.INTERNAL
