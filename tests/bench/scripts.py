@@ -42,7 +42,7 @@ async def table() -> Table:
         shown.add_column(column, justify="right")
     keys = Keys(settings.namespace)
     try:
-        await _batched(batcher)([(keys.closed("0"), (0, 1, "LOADED"))])
+        await _batched(batcher)([(keys.of("0").closed, (0, 1, "LOADED"))])
         for at_once in _AT_ONCE:
             costs: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(_ROUNDS):
@@ -58,7 +58,7 @@ async def table() -> Table:
 
 
 async def _cost_us(ask: Ask, keys: Keys, at_once: int) -> float:
-    calls = [(keys.closed(str(number)), (0, 60, "CODE")) for number in range(at_once)]
+    calls = [(keys.of(str(number)).closed, (0, 60, "CODE")) for number in range(at_once)]
     turns = _CALLS // at_once
     began = time.process_time()
     for _ in range(turns):

@@ -118,7 +118,7 @@ async def test_a_forgotten_script_is_loaded_and_runs_once(limiter: RedisLimiter,
     admissions = await asyncio.gather(*(admit(limiter, make_request()) for _ in range(5)))
 
     assert all(isinstance(admission, Admitted) for admission in admissions)
-    assert await client.strlen(Keys(namespace).recipient(NUMBER)) == 5 * 4
+    assert await client.strlen(Keys(namespace).of(NUMBER).marks) == 5 * 4
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ async def test_a_clock_that_was_set_back_stops_sending_for_moments_not_for_hours
 async def test_an_error_tells_neither_key_nor_number_and_spoils_no_other_request(
     limiter: RedisLimiter, client: Redis, namespace: str
 ) -> None:
-    key = Keys(namespace).recipient(NUMBER)
+    key = Keys(namespace).of(NUMBER).marks
     await client.hset(key, "not", "a log")
     others = [admit(limiter, make_request(to=f"8525999000{n}")) for n in range(5)]
     spoiled, *answers = await asyncio.gather(admit(limiter, make_request()), *others, return_exceptions=True)

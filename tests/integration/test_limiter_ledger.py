@@ -181,11 +181,11 @@ async def test_a_request_is_counted_once_however_often_its_caller_claims_it(
     async with started(redis_url, namespace, clock, windows=windows) as limiter:
         first = await admitted(limiter, "t1")
         second = await admitted(limiter, "t1", 2)
-        assert await client.strlen(Keys(namespace).recipient("85251234567")) == 4
+        assert await client.strlen(Keys(namespace).of("85251234567").marks) == 4
 
         await limiter.record(first, None)
         await limiter.record(second, None)
-        assert await client.exists(Keys(namespace).recipient("85251234567"), Keys(namespace).entry("a")) == 0
+        assert await client.exists(Keys(namespace).of("85251234567").marks, Keys(namespace).entry("a")) == 0
 
 
 async def test_what_redis_could_not_be_told_is_told_when_it_is_back(

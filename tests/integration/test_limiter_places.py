@@ -92,7 +92,7 @@ async def compared(redis_url: str, windows: list[Window], asks: list[tuple[int, 
     ):
         for pause_ms, number, lane, left_s, is_refunded in asks:
             clock.advance(timedelta(milliseconds=pause_ms))
-            await client.persist(keys.recipient(NUMBER))  # Redis lets it expire by another clock than the test's
+            await client.persist(keys.of(NUMBER).marks)  # Redis lets it expire by another clock than the test's
             request_id = names[number]
             admission = await ask(limiter, request_id, lane, timedelta(seconds=left_s))
             if not any(lane in window.lanes for window in windows):
@@ -133,11 +133,11 @@ async def test_two_hundred_at_once_have_two_hundred_places(
         assert list(told.values()) == sorted(told.values())
         assert all(later - sooner >= 10 for sooner, later in zip(told.values(), [*told.values()][5:], strict=False))
         assert told[199] <= 39 * (10 + 1 / 64)
-        assert await client.strlen(Keys(namespace).places(NUMBER)) == 195 * 12
+        assert await client.strlen(Keys(namespace).of(NUMBER).places) == 195 * 12
         for number, after in told.items():
             clock.us = began + round(after * 1_000_000)
             assert isinstance(await ask(limiter, f"r-{number}"), Admitted)
-        assert await client.exists(Keys(namespace).places(NUMBER)) == 0
+        assert await client.exists(Keys(namespace).of(NUMBER).places) == 0
 
 
 async def test_whoever_cannot_wait_that_long_takes_nobodys_place(
@@ -146,7 +146,7 @@ async def test_whoever_cannot_wait_that_long_takes_nobodys_place(
     async with started(redis_url, namespace, clock, windows=[ONE_IN_30_S]) as limiter:
         await ask(limiter, "first")
         after = await waits(limiter, "hasty", left=timedelta(seconds=30))
-        assert await client.exists(Keys(namespace).places(NUMBER)) == 0
+        assert await client.exists(Keys(namespace).of(NUMBER).places) == 0
         assert await waits(limiter, "patient") == after
         assert await waits(limiter, "next", left=timedelta(seconds=60)) > 60
         assert await waits(limiter, "patient", left=timedelta(seconds=20)) == after, "it has not the time any more"
@@ -237,7 +237,7 @@ async def test_places_are_bounded_and_those_without_one_come_back_at_many_instan
         last = max([await waits(limiter, f"r-{number}") for number in range(MOST)])
         told = {await waits(limiter, f"more-{number}") for number in range(50)}
 
-        assert await client.strlen(Keys(namespace).places(NUMBER)) == 12 * MOST
+        assert await client.strlen(Keys(namespace).of(NUMBER).places) == 12 * MOST
         assert len(told) == 50
         assert last < min(told)
         assert max(told) < 3 * last
@@ -253,7 +253,7 @@ async def test_a_place_survives_the_loss_of_its_answer_and_is_shared_by_copies(
         after = await waits(limiter, "second")
         clock.advance(timedelta(seconds=1))
         assert await waits(limiter, "second") == after - 1
-        assert await client.strlen(Keys(namespace).places(NUMBER)) == 12
+        assert await client.strlen(Keys(namespace).of(NUMBER).places) == 12
 
 
 async def test_what_is_promised_ends_with_its_time_in_redis_too(
@@ -262,7 +262,7 @@ async def test_what_is_promised_ends_with_its_time_in_redis_too(
     async with started(redis_url, namespace, clock, windows=[ONE_IN_30_S]) as limiter:
         await ask(limiter, "first")
         await waits(limiter, "second")
-        assert 620 < await client.ttl(Keys(namespace).places(NUMBER)) <= 631
+        assert 620 < await client.ttl(Keys(namespace).of(NUMBER).places) <= 631
 
 
 async def test_a_version_without_places_overtakes_but_never_overdraws(
@@ -272,10 +272,10 @@ async def test_a_version_without_places_overtakes_but_never_overdraws(
     async with started(redis_url, namespace, clock, windows=[ONE_IN_30_S]) as limiter:
         await ask(limiter, "first")
         clock.advance(timedelta(seconds=await waits(limiter, "second")))
-        places = await client.get(Keys(namespace).places(NUMBER))
-        await client.delete(Keys(namespace).places(NUMBER))
+        places = await client.get(Keys(namespace).of(NUMBER).places)
+        await client.delete(Keys(namespace).of(NUMBER).places)
         assert isinstance(await ask(limiter, "from-nowhere"), Admitted)
-        await client.set(Keys(namespace).places(NUMBER), places or b"")
+        await client.set(Keys(namespace).of(NUMBER).places, places or b"")
 
         assert 30 <= await waits(limiter, "second") < 30.1
         clock.advance(timedelta(seconds=30.1))

@@ -146,7 +146,7 @@ async def test_nothing_is_counted_when_one_of_the_limits_is_closed(
         assert isinstance(closed, Closed)
         assert closed.window == "country 852: 1 per day"
         assert await client.hgetall(Keys(namespace).caps) == counted
-        assert await client.get(Keys(namespace).recipient("85251234568")) is None
+        assert await client.get(Keys(namespace).of("85251234568").marks) is None
 
 
 async def test_of_several_closed_limits_the_last_to_reopen_is_named(
@@ -197,11 +197,11 @@ async def test_a_refund_takes_out_its_own_message_once(
         await limiter.record(first, None)
         await limiter.record(first, None)
 
-        assert await client.strlen(keys.recipient("85251234567")) == 4
+        assert await client.strlen(keys.of("85251234567").marks) == 4
         assert await counted(client, namespace) == "1"
 
         await limiter.record(second, None)
-        assert await client.exists(keys.recipient("85251234567")) == 0
+        assert await client.exists(keys.of("85251234567").marks) == 0
         assert await counted(client, namespace) == "0"
 
 
@@ -215,7 +215,7 @@ async def test_a_refund_of_a_message_that_redis_forgot_changes_nothing(
         await limiter.record(admitted, None)
 
         assert await counted(client, namespace) == "1"
-        assert await client.strlen(Keys(namespace).recipient("85251234567")) == 4
+        assert await client.strlen(Keys(namespace).of("85251234567").marks) == 4
 
 
 async def test_a_refund_after_the_period_leaves_the_next_period_alone(
@@ -240,7 +240,7 @@ async def test_a_lane_without_limits_is_counted_nowhere(
         admitted = await admit(limiter, make_request(Lane.MARKETING))
         assert isinstance(admitted, Admitted)
 
-        assert await client.exists(Keys(namespace).recipient("85251234567")) == 0
+        assert await client.exists(Keys(namespace).of("85251234567").marks) == 0
 
 
 async def test_no_key_holds_a_number_and_every_key_of_a_recipient_expires(
@@ -252,9 +252,7 @@ async def test_no_key_holds_a_number_and_every_key_of_a_recipient_expires(
 
         assert len(keys) >= 4
         assert all(key.startswith(f"{{{namespace}}}:1:".encode()) and b"51234567" not in key for key in keys)
-        assert 4 * 3600 - 10 <= await client.ttl(Keys(namespace).recipient("85251234567")) <= 4 * 3600, (
-            "Singapore's day"
-        )
+        assert 4 * 3600 - 10 <= await client.ttl(Keys(namespace).of("85251234567").marks) <= 4 * 3600, "Singapore's day"
 
 
 async def test_a_window_opens_when_its_length_is_over_and_not_a_second_later(
@@ -279,7 +277,7 @@ async def test_a_mark_is_kept_for_its_own_windows_only_and_never_more_than_they_
     """The worst case: a long window of one lane, and a short one of another that is used to the full for hours."""
     otp, notify = frozenset({Lane.OTP}), frozenset({Lane.NOTIFY})
     windows = [Window(15, Period.MONTH, otp), Window(10, timedelta(minutes=1), notify), Window(12, Period.DAY, otp)]
-    key = Keys(namespace).recipient("85251234567")
+    key = Keys(namespace).of("85251234567").marks
     clock.set(datetime(2026, 12, 1, 12, 0, tzinfo=UTC))
     async with started(redis_url, namespace, clock, rate=0, windows=windows) as limiter:
         for _ in range(10):
@@ -307,7 +305,7 @@ async def test_what_an_older_version_counted_still_counts(
     async with started(redis_url, namespace, clock, windows=windows) as limiter:
         second = int((clock.now - EPOCH).total_seconds())
         marks = [(second - ago - 1_600_000_000) * 4 + Lane.NOTIFY.rank for ago in (4000, 3000, 2000)]
-        before = Keys(namespace).recipient_before("85251234567")
+        before = Keys(namespace).of("85251234567").before
         await client.set(before, b"".join(mark.to_bytes(4, "big") for mark in marks), ex=3600)
 
         assert isinstance(await admit(limiter, make_request()), Admitted)

@@ -48,7 +48,7 @@ async def test_who_is_cancelled_is_cancelled() -> None:
 
 
 def test_an_answer_that_cannot_be_read_is_none() -> None:
-    @understood()
+    @understood
     def read(reply: list[int]) -> int:
         return reply[1] + 1
 

@@ -43,6 +43,7 @@ class Counters:
         self._windows = tuple(windows)
         packed = b"".join(map(_packed, windows))
         self._window_args: dict[Lane, tuple[Argument, ...]] = {lane: (lane.rank, packed) for lane in Lane}
+        self._uncapped = {lane: Ask(told, (), self._windows, ()) for lane, told in self._window_args.items()}
         self._caps = strictest(caps)
 
     def ask(self, number: str, lane: Lane) -> Ask:
@@ -51,6 +52,8 @@ class Counters:
         All windows are told, whatever the lane: a mark of this lane is kept as long as any of them counts it.
         """
         caps = caps_of(self._caps, number)
+        if not caps:
+            return self._uncapped[lane]
         args: list[Argument] = []
         for cap in caps:
             args += [_name(cap), cap.limit, _CALENDAR[cap.period]]

@@ -13,7 +13,7 @@ _FLOOR: Final = 1
 _PROBE: Final = 2
 
 
-@understood()
+@understood
 def granted(reply: Any, when: Callable[[int], tuple[float | None, float]]) -> Grant:
     """What *reply* means; *when* tells an instant of Redis' clock on ours, and how far that may be too late."""
     match reply:

@@ -1,7 +1,7 @@
 """The names of the keys. All keys of a namespace carry one hash tag, so a script finds them on one shard."""
 
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.core.limits.holds import HoldName
 from worker.core.limits.quota import Operation
@@ -10,6 +10,19 @@ from worker.core.limits.quota import Operation
 LAYOUT: Final = 1
 _DIGEST_BYTES: Final = 10
 _ENTRY_BYTES: Final = 16
+
+
+class NumberKeys(NamedTuple):
+    """Where something of one number is kept."""
+
+    #: When something was sent to it.
+    marks: bytes
+    #: The same, as versions wrote it that counted by whole seconds.
+    before: bytes
+    #: Who waits for its windows, in order.
+    places: bytes
+    #: Until when the provider takes nothing more for it.
+    closed: bytes
 
 
 class Keys:
@@ -37,24 +50,15 @@ class Keys:
         """Slots of the operation's latest calls."""
         return self._prefix + b"ring:" + operation.value.encode()
 
-    def recipient(self, number: str) -> bytes:
-        """What was sent to *number*. Its digest keeps the number out of MONITOR, SLOWLOG and dumps, and is shorter.
+    def of(self, number: str) -> NumberKeys:
+        """The keys of *number*. Its digest keeps it out of MONITOR, SLOWLOG and dumps, and is shorter.
 
         With 10 bytes, two of a billion numbers share their windows with a probability of one in a million.
         """
-        return self._prefix + b"m:" + _digest(number)
-
-    def recipient_before(self, number: str) -> bytes:
-        """What was sent to *number*, as versions wrote it that counted by whole seconds."""
-        return self._prefix + b"r:" + _digest(number)
-
-    def places(self, number: str) -> bytes:
-        """Who waits for the windows of *number*, in order."""
-        return self._prefix + b"p:" + _digest(number)
-
-    def closed(self, number: str) -> bytes:
-        """Until when the provider takes nothing more for *number*."""
-        return self._prefix + b"x:" + _digest(number)
+        prefix, digest = self._prefix, blake2b(number.encode(), digest_size=_DIGEST_BYTES).digest()
+        return NumberKeys(
+            prefix + b"m:" + digest, prefix + b"r:" + digest, prefix + b"p:" + digest, prefix + b"x:" + digest
+        )
 
     def entry(self, request_id: str) -> bytes:
         """What the ledger knows of *request_id*, which may be long, and may hold a number.
@@ -62,7 +66,3 @@ class Keys:
         Two requests with one digest would be taken for one, and the second never be sent: hence all 16 bytes.
         """
         return self._prefix + b"l:" + blake2b(request_id.encode(), digest_size=_ENTRY_BYTES).digest()
-
-
-def _digest(number: str) -> bytes:
-    return blake2b(number.encode(), digest_size=_DIGEST_BYTES).digest()

@@ -11,7 +11,7 @@ from worker.core.message.decode import Request
 from worker.core.outcome.outcome import Acceptance, Accepted, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.border import understood
-from worker.limiter.keys import Keys
+from worker.limiter.keys import Keys, NumberKeys
 from worker.limiter.resp import Argument
 
 
@@ -24,8 +24,10 @@ class Claim:
     counted: int
     #: Of what is sent.
     fingerprint: bytes
-    #: Entry of the id, marks of the recipient, caps, places of the recipient.
-    keys: tuple[bytes, bytes, bytes, bytes]
+    #: Where the ledger has the id.
+    entry: bytes
+    #: Where the recipient is counted.
+    number: NumberKeys
 
 
 class Ledger:
@@ -40,9 +42,8 @@ class Ledger:
     def claim(self, request: Request, token: Token) -> Claim:
         """The claim of *token* to *request*."""
         sms = request.sms
-        of = self._keys
-        keys = (of.entry(sms.id), of.recipient(sms.number), of.caps, of.places(sms.number))
-        return Claim(token, request.history.unknowns, fingerprint(sms), keys)
+        keys = self._keys
+        return Claim(token, request.history.unknowns, fingerprint(sms), keys.entry(sms.id), keys.of(sms.number))
 
     def asked(self, claim: Claim, not_after_us: int, *, to_call: bool) -> tuple[Argument, ...]:
         """The ledger's part of what admit.lua is asked; *not_after_us* as there."""
@@ -63,7 +64,7 @@ class Ledger:
                 return (*told, "unknown", code)
 
 
-@understood()
+@understood
 def read(reply: list[Any]) -> Known:
     """What the ledger says in admit.lua's *reply*."""
     match reply:

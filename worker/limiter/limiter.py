@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis.asyncio.connection import AbstractConnection
 
 from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
+from worker.core.limits.country import calling_code
 from worker.core.limits.holds import ACCOUNT, names_of, on_hold
 from worker.core.limits.ledger import NOBODY, Known, Token
 from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Soon, Window
@@ -170,12 +171,14 @@ class RedisLimiter:
         """Claim *request* and count it everywhere, or nowhere; see `ports.Limiter`."""
         claim = self._ledger.claim(request, token)
         limits = self._counters.ask(request.sms.number, request.lane)
-        names = names_of(request.sms)
-        country, sender = names[1].subject, names[2].subject if names[2:] else ""
+        country, sender = calling_code(request.sms.number), request.sms.sender or ""
         left_us = max(left // _MICROSECOND, 0)
         args = (*limits.windows_args, self.holds.prober.name, int(probe), country, sender, left_us, *limits.caps_args)
-        answer = await self._admit(request, claim, args, to_call=True)
-        with understood():
+        answer = await self._admit(claim, args, to_call=True)
+        if answer == [b"ADMITTED"]:
+            return Admitted(claim)
+        with understood:
+            names = names_of(request.sms)
             match answer:
                 case [b"ADMITTED", *probes]:
                     return Admitted(claim, frozenset(names[which - 1] for which in probes))
@@ -191,14 +194,12 @@ class RedisLimiter:
 
     async def recall(self, request: Request) -> Known | None:
         """Ask what the ledger knows of *request*; see `ports.Limiter`."""
-        reply = await self._admit(request, self._ledger.claim(request, NOBODY), _NO_LIMITS, to_call=False)
+        reply = await self._admit(self._ledger.claim(request, NOBODY), _NO_LIMITS, to_call=False)
         return None if reply == [b"ADMITTED"] else read(reply)
 
-    async def _admit(self, request: Request, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Any:
-        number, keys = request.sms.number, self._keys
-        entry, marks, caps, places = claim.keys
-        closed, before = keys.closed(number), keys.recipient_before(number)
-        touched = (entry, marks, caps, closed, keys.holds, before, places)
+    async def _admit(self, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Any:
+        keys, of = self._keys, claim.number
+        touched = (claim.entry, of.marks, keys.caps, of.closed, keys.holds, of.before, of.places)
         asked = self._ledger.asked(claim, self._not_after_us() if to_call else 0, to_call=to_call)
         return await self._batcher.run(scripts.ADMIT, touched, (self._now_us(), *asked, *limits))
 
@@ -224,14 +225,15 @@ class RedisLimiter:
 
     async def _record(self, claim: Claim, news: Acceptance | str | None) -> int:
         told = (self._now_us(), *self._ledger.told(claim, news))
-        unknowns = await self._batcher.run(scripts.RECORD, claim.keys, told)
-        with understood():
+        keys = (claim.entry, claim.number.marks, self._keys.caps, claim.number.places)
+        unknowns = await self._batcher.run(scripts.RECORD, keys, told)
+        with understood:
             return int(unknowns)
 
     async def close(self, number: str, code: str, length: timedelta) -> None:
         """Take no more for *number* for *length*; see `ports.Limiter`."""
         seconds = max(1, ceil(length.total_seconds()))
-        await self._batcher.run(scripts.CLOSE, (self._keys.closed(number),), (self._now_us(), seconds, code))
+        await self._batcher.run(scripts.CLOSE, (self._keys.of(number).closed,), (self._now_us(), seconds, code))
 
     async def check_writable(self) -> None:
         """Make sure that Redis takes writes, and write what it did not take before.

@@ -81,7 +81,7 @@ class RedisHolds:
 
     async def works(self, name: HoldName, *, probed: bool) -> Hold | None:
         """The provider accepted a call; see `ports.Holds`."""
-        if not probed and name not in self._suspects:
+        if not probed and (not self._suspects or name not in self._suspects):
             return None
         lifted = await self._lift(name, "probe" if probed else "call")
         self._suspects.discard(name)
@@ -94,7 +94,7 @@ class RedisHolds:
     async def list(self) -> Sequence[Hold]:
         """All holds; see `ports.Holds`."""
         reply = await self._batcher.run(scripts.HELD, (self._keys.holds,), (self._now_us(),))
-        with understood():
+        with understood:
             holds, suspected = reply
             found = [read_hold(HoldName.from_key(key.decode()), fields) for key, fields in holds]
             suspects = {HoldName.from_key(key.decode()) for key in suspected}
@@ -147,7 +147,7 @@ class RedisHolds:
         return self._settings.sender_failures if name.scope is Scope.SENDER else 1
 
 
-@understood()
+@understood
 def read_hold(name: HoldName, fields: Sequence[Any]) -> Hold:
     """The hold of *name* as hold_state.lua tells it."""
     code, by, age, probe_in, probes, ends_in, reason = fields

@@ -52,7 +52,7 @@ async def recent_slots(client: Redis, keys: Keys, operation: Operation) -> tuple
             pipeline.get(keys.ring(operation).decode())
             pipeline.time()
             replies = await pipeline.execute()
-    with understood():
+    with understood:
         booked, ring, (seconds, microseconds) = replies
         count, cells = int(booked or 0), ring or b""
         latest = [

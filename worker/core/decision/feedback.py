@@ -88,8 +88,9 @@ def feedback_of(sms: SmsRequest, outcome: Outcome, probes: frozenset[HoldName], 
     refused = _refusal(sms, outcome, probes, now)
     if refused is not None:
         yield refused
-    for name in sorted(probes - {refused.name if refused else None}, key=str):
-        yield Works(name, probed=True) if _works(name, outcome) else Undecided(name)
+    if probes:
+        for name in sorted(probes - {refused.name if refused else None}, key=str):
+            yield Works(name, probed=True) if _works(name, outcome) else Undecided(name)
     if isinstance(outcome, Accepted):
         yield from (Works(name) for name in sender_of(sms) if name not in probes)
     elif isinstance(outcome, Failed):
