@@ -1,6 +1,6 @@
 """What the way of a message needs from the world: one Protocol per neighbour, implemented by one adapter each."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, TypeAlias
 
@@ -42,7 +42,7 @@ class Delivery(Protocol):
         """Whether it can still be settled; if not, the broker delivers it again, whatever is done with this one."""
 
 
-Receiver: TypeAlias = Callable[[Delivery], Awaitable[None]]
+Receiver: TypeAlias = Callable[[Delivery], Coroutine[Any, Any, None]]
 
 
 class Settler(Protocol):

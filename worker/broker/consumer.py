@@ -92,6 +92,8 @@ class Intake:
         #: Lanes that are as they should be: with their consumers, or paused.
         self._ready: set[Lane] = set()
         self._in_hand: dict[asyncio.Task[None], Lane] = {}
+        #: Of the tasks of each lane.
+        self._names = {lane: f"delivery {lane.value}" for lane in prefetch}
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopped = asyncio.Event()
@@ -262,14 +264,11 @@ class Intake:
                 await channel.library.basic_cancel(tag, timeout=_CANCEL_S)
 
     def _take(self, delivery: BrokerDelivery) -> None:
-        name = f"delivery {delivery.raw.lane.value} {delivery.tag}"
-        task = asyncio.create_task(self._receive(delivery), name=name)
-        self._in_hand[task] = delivery.raw.lane
+        lane = delivery.raw.lane
+        task = asyncio.create_task(self._receiver(delivery), name=self._names[lane])
+        self._in_hand[task] = lane
         self._idle.clear()
         task.add_done_callback(self._let_go)
-
-    async def _receive(self, delivery: BrokerDelivery) -> None:
-        await self._receiver(delivery)
 
     def _let_go(self, task: "asyncio.Task[None]") -> None:
         self._in_hand.pop(task, None)

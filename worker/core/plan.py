@@ -1,6 +1,6 @@
 """What goes into which call: the dispatcher's choices as pure functions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from math import ceil
 from typing import Final
 
@@ -13,9 +13,11 @@ LEASE_S: Final = 0.02
 MOST_OVERTAKING: Final = 3
 #: Slots booked in one go when the quota has no limit: only the account's hold is looked at then.
 UNLIMITED_LEASE: Final = 64
+#: The most urgent first; to go over the enumeration itself costs more.
+_LANES: Final = tuple(Lane)
 
 
-def lane_for(slot_lane: Lane, waiting: Mapping[Lane, int], *, floor: bool) -> Lane | None:
+def lane_for(slot_lane: Lane, waiting: Mapping[Lane, Sized | int], *, floor: bool) -> Lane | None:
     """The lane whose request takes a slot that is due; None when nobody waits.
 
     The most urgent lane does, whoever booked the slot. A slot of a lane's guaranteed share is for that lane first:
@@ -23,7 +25,10 @@ def lane_for(slot_lane: Lane, waiting: Mapping[Lane, int], *, floor: bool) -> La
     """
     if floor and waiting.get(slot_lane):
         return slot_lane
-    return next((lane for lane in Lane if waiting.get(lane)), None)
+    for lane in _LANES:
+        if waiting.get(lane):
+            return lane
+    return None
 
 
 def is_due_next(due: int, others: int, overtook: int) -> bool:

@@ -117,7 +117,8 @@ class Attempts:
 
     def on_hold(self, request: Request) -> OnHold | None:
         """The hold that *request* would meet, as far as this worker knows: it needs no slot to be told so."""
-        return self._limiter.holds.on_hold(request.sms) if request.deadline - self._now() > _NEAR else None
+        held = self._limiter.holds.on_hold(request.sms)
+        return held if held is not None and request.deadline - self._now() > _NEAR else None
 
     async def make(self, waiting: Waiting, slot: Slot) -> Attempt:
         """Use *slot* for *waiting*.
@@ -125,7 +126,7 @@ class Attempts:
         Raises:
             LimiterUnavailable: nothing may be sent; *waiting* still waits.
         """
-        if (refusal := await self.refused(waiting)) is not None:
+        if self.refusal(waiting) is not None and (refusal := await self.refused(waiting)) is not None:
             return Attempt(Use.FREE, refusal)
         refused = await self._admit(waiting, slot)
         if isinstance(refused, Held):
@@ -191,9 +192,7 @@ class Attempts:
             await self._release(waiting)  # not a byte has left
             raise
         probes = _probes(waiting, slot)
-        outcome = self._catalog.classify(answer)
-        if isinstance(outcome, Accepted):
-            outcome = replace(outcome, at=self._now())
+        outcome = self._catalog.classify(answer, self._now())
         self._events.emit(
             "provider.called",
             operation=slot.operation.value,
@@ -218,16 +217,17 @@ class Attempts:
         admitted, waiting.admitted = waiting.admitted, None
         if admitted is None:
             raise RuntimeError("a request was called for that was not claimed")
-        with suppress(LimiterUnavailable):  # it is told later, and until then the claim stands
-            if isinstance(outcome, Accepted):
-                history = waiting.request.history.called(outcome.at or self._now())
-                await self._limiter.record(admitted, Acceptance(outcome, history.attempts, history.first_tried))
-            elif is_certain(outcome):
-                await self._limiter.record(admitted, None)
-            else:
-                unknowns = await self._limiter.record(admitted, outcome.code)
-                return replace(outcome, unknowns=unknowns)
-        return outcome
+        news: Acceptance | str | None
+        if isinstance(outcome, Accepted):
+            history = waiting.request.history.called(outcome.at or self._now())
+            news = Acceptance(outcome, history.attempts, history.first_tried)
+        else:
+            news = None if is_certain(outcome) else outcome.code
+        try:
+            unknowns = await self._limiter.record(admitted, news)
+        except LimiterUnavailable:  # it is told later, and until then the claim stands
+            return outcome
+        return replace(outcome, unknowns=unknowns) if isinstance(outcome, Failed) and news is not None else outcome
 
 
 def _probes(waiting: Waiting, slot: Slot) -> frozenset[HoldName]:

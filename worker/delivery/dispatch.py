@@ -93,7 +93,7 @@ class Dispatch:
         waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted, self._caller_name())
         if self._draining:
             waiting.resolve(_LEAVING)
-        elif not await self._is_refused(waiting):
+        elif self._attempts.refusal(waiting) is None or not await self._is_refused(waiting):
             if (held := self._attempts.on_hold(request)) is not None:
                 waiting.resolve(held)
             else:

@@ -1,7 +1,7 @@
 """What one call's outcome means for all others is told to the limiter, and to people."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from worker.core.decision.feedback import (
     Feedback,
@@ -20,8 +20,7 @@ from worker.core.outcome.outcome import Outcome, Scope
 from worker.ports import Events, Limiter
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedCall:
+class FinishedCall(NamedTuple):
     """A call that was made."""
 
     sms: SmsRequest

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from worker.core.limits.quota import Admitted, Operation
 from worker.core.message.decode import Request
@@ -12,8 +13,7 @@ from worker.core.outcome.outcome import Outcome
 from worker.core.plan import is_due_next, lane_for
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """A turn to call, due at *due* (monotonic clock)."""
 
     operation: Operation
@@ -97,13 +97,14 @@ class WaitingRoom:
         """Open with empty lines."""
         #: Those who join later.
         self._later: dict[Waiting, asyncio.TimerHandle] = {}
+        self._lanes = {operation: {lane: WaitingLine() for lane in Lane} for operation in Operation}
         self.lines: Mapping[tuple[Operation, Lane], WaitingLine] = {
-            (operation, lane): WaitingLine() for operation in Operation for lane in Lane
+            (operation, lane): line for operation, lines in self._lanes.items() for lane, line in lines.items()
         }
 
     def line_of(self, request: Request) -> WaitingLine:
         """Where *request* waits."""
-        return self.lines[Operation.of(request.sms), request.lane]
+        return self._lanes[Operation.of(request.sms)][request.lane]
 
     def join(self, waiting: Waiting, *, at_the_front: bool = False) -> None:
         """Add *waiting* to its line and wake the line's pump."""
@@ -125,8 +126,8 @@ class WaitingRoom:
 
     def take(self, slot: Slot) -> Waiting | None:
         """Take the best of those who may use *slot*; None when nobody waits."""
-        lines = {lane: self.lines[slot.operation, lane] for lane in Lane}
-        while lane := lane_for(slot.lane, {lane: len(line) for lane, line in lines.items()}, floor=slot.floor):
+        lines = self._lanes[slot.operation]
+        while lane := lane_for(slot.lane, lines, floor=slot.floor):
             waiting = lines[lane].pop()
             if not waiting.turn.done():
                 return waiting

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 from worker.core.limits.holds import HoldName
 from worker.core.limits.ledger import Known
@@ -24,9 +24,9 @@ class Operation(StrEnum):
     TEMPLATE = "SendMessageWithTemplate"
 
     @classmethod
-    def of(cls, sms: SmsRequest) -> Self:
+    def of(cls, sms: SmsRequest) -> "Operation":
         """The operation that sends *sms*."""
-        return cls(cls.GLOBE if sms.template is None else cls.TEMPLATE)
+        return cls.GLOBE if sms.template is None else cls.TEMPLATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -78,7 +78,7 @@ def decode(raw: RawMessage, lifetimes: Mapping[Lane, timedelta], now: datetime) 
         return _malformed(faults, raw.body)
     published = _sane(history.published, now) or _sane(raw.timestamp, now) or now
     deadline = sms.deadline or _later(max(published, sms.not_before or published), lifetimes[raw.lane])
-    return Request(sms, raw.lane, replace(history, published=published), deadline, due=raw.due)
+    return Request(sms, raw.lane, history.since(published), deadline, raw.due)
 
 
 def _read(raw: RawMessage, now: datetime) -> tuple[SmsRequest | None, list[str]]:

@@ -1,7 +1,6 @@
 """The lanes: priority classes, each with a queue of its own, all sharing one quota."""
 
 from enum import StrEnum
-from typing import Self
 
 
 class SmsType(StrEnum):
@@ -30,9 +29,9 @@ class Lane(StrEnum):
         return _RANK_OF[self]
 
     @classmethod
-    def of(cls, sms_type: SmsType) -> Self:
+    def of(cls, sms_type: SmsType) -> "Lane":
         """The lane on which *sms_type* travels."""
-        return cls(_LANE_OF[sms_type])
+        return _LANE_OF[sms_type]
 
 
 _TYPE_OF = {Lane.OTP: SmsType.OTP, Lane.NOTIFY: SmsType.NOTIFY, Lane.MARKETING: SmsType.MKT}

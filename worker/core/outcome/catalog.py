@@ -7,6 +7,7 @@ The data is ``catalog.toml`` beside this file. A code that it does not list is a
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Final, Self
@@ -65,14 +66,14 @@ class Catalog:
         """The row of one of this program's own codes."""
         return self.rows[Table.LOCAL, code]
 
-    def classify(self, answer: Reply | Fault) -> Accepted | Failed:
-        """What *answer* means for the request that was sent."""
+    def classify(self, answer: Reply | Fault, at: datetime | None = None) -> Accepted | Failed:
+        """What *answer*, which came *at* that time, means for the request that was sent."""
         if isinstance(answer, Fault):
             return self.failed(answer.value, called=answer is not Fault.NOT_REACHED)
         if answer.code is None:
             return self._without_code(answer)
         if answer.code == _OK and not answer.from_gateway:
-            return Accepted(answer.message_id, answer.request_id, answer.segments, answer.country)
+            return Accepted(answer.message_id, answer.request_id, answer.segments, answer.country, at)
         row = self.find(answer.code, _GATEWAY if answer.from_gateway else _BUSINESS)
         if row is None or row.error_class is ErrorClass.ACCEPTED:
             row = self.local("local.unlisted")
