@@ -263,7 +263,7 @@ class SentOnce(RuleBasedStateMachine):
             self.contents_accepted.add(hand.content)
         self.risky += is_accepted or (isinstance(outcome, Failed) and not is_certain(outcome))
         self.now += timedelta(seconds=seconds)
-        hand.outcome = replace(outcome, at=self.now) if isinstance(outcome, Accepted) else outcome
+        hand.outcome = outcome._replace(at=self.now) if isinstance(outcome, Accepted) else outcome
         hand.next = self.record
 
     def not_sent(self, token: Token) -> Callable[[], None]:

@@ -11,7 +11,7 @@ its lane, which is a queue of its own so that it need not stand behind the lane'
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from worker.core.ladder import LEVELS, Rung, descent, fractions, longest, seconds
 from worker.core.message.lane import Lane
@@ -51,8 +51,7 @@ class Binding:
     to_exchange: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where to publish."""
 
     exchange: str

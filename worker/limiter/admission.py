@@ -1,10 +1,9 @@
 """Windows and caps in the language of admit.lua."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.core.limits.quota import Cap, Window
 from worker.core.limits.windows import cap_words, caps_of, strictest, window_words
@@ -18,8 +17,7 @@ _CALENDAR: Final = {Period.DAY: 0, Period.MONTH: -1}
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What admit.lua is asked about the limits; *windows* and *caps* give its answer a meaning."""
 
     windows_args: tuple[Argument, ...]

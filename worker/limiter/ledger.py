@@ -1,8 +1,7 @@
 """The ledger in the language of admit.lua and record.lua."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,8 +14,7 @@ from worker.limiter.keys import Keys, NumberKeys
 from worker.limiter.resp import Argument
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What `record` needs to find the claim again."""
 
     token: Token

@@ -1,7 +1,7 @@
 """The limits shared by all workers, kept in Redis: this file asks the scripts and reads their replies."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from time import monotonic
@@ -136,9 +136,9 @@ class RedisLimiter:
         clock = self._clock = seen(self._clock, asked, answered, now_us / SECOND_US)
         return clock.ours(now_us / SECOND_US), clock.doubt
 
-    async def _ask(self, operation: Operation, lane: Lane, want: int) -> Any:
+    def _ask(self, operation: Operation, lane: Lane, want: int) -> Awaitable[Any]:
         share, keys = self._shares[operation, lane], self._keys
-        return await self._batcher.run(
+        return self._batcher.run(
             scripts.GRANT,
             (keys.rate(operation), keys.ring(operation), keys.hold(ACCOUNT)),
             (
@@ -197,11 +197,11 @@ class RedisLimiter:
         reply = await self._admit(self._ledger.claim(request, NOBODY), _NO_LIMITS, to_call=False)
         return None if reply == [b"ADMITTED"] else read(reply)
 
-    async def _admit(self, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Any:
+    def _admit(self, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Awaitable[Any]:
         keys, of = self._keys, claim.number
         touched = (claim.entry, of.marks, keys.caps, of.closed, keys.holds, of.before, of.places)
         asked = self._ledger.asked(claim, self._not_after_us() if to_call else 0, to_call=to_call)
-        return await self._batcher.run(scripts.ADMIT, touched, (self._now_us(), *asked, *limits))
+        return self._batcher.run(scripts.ADMIT, touched, (self._now_us(), *asked, *limits))
 
     def _not_after_us(self) -> int:
         """When a claim asked for now is of use to nobody any more: one that comes so late would stay.

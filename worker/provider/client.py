@@ -19,20 +19,22 @@ from worker.core.outcome.outcome import Fault, Reply
 from worker.ports import Events
 from worker.provider.credentials import Credentials, credentials_of
 from worker.provider.http.pool import Bounds, Peer, Pool
-from worker.provider.http.request import post
+from worker.provider.http.request import head, post
 from worker.provider.parameters import parameters_of
 from worker.provider.replies import MOST_BYTES, RETRY_AFTER, read_reply
 from worker.provider.signature import AccessKey, signed
 from worker.settings.address import ENDPOINT, Address, parse
 from worker.settings.sections import ProviderSettings
 
-#: The headers of every call.
-_HEADERS: Final = {
-    "Accept": "application/json",
-    # No compression: an answer is a few hundred bytes, and a bomb would be unpacked before it is measured.
-    "Accept-Encoding": "identity",
-    "User-Agent": f"sms-worker/{__version__}",
-}
+#: The headers that no call changes.
+_ALWAYS: Final = head(
+    {
+        "Accept": "application/json",
+        # No compression: an answer is a few hundred bytes, and a bomb would be unpacked before it is measured.
+        "Accept-Encoding": "identity",
+        "User-Agent": f"sms-worker/{__version__}",
+    }
+)
 _PORTS: Final = {"http": 80, "https": 443}
 #: Codes after which other keys are looked for.
 _REFUSED_KEY: Final = ("InvalidSecurityToken", "InvalidAccessKeyId")
@@ -112,7 +114,7 @@ class Client:
         query, headers = signed(
             operation.value, parameters, host=self._host, key=key, instant=self._now(), nonce=self._nonce()
         )
-        request = post(query, headers | _HEADERS)
+        request = post(query, headers, _ALWAYS)
         try:
             answer = await pool.exchange(request)
         except Exception:  # noqa: BLE001 - nothing is raised there; if it is all the same, bytes may have left

@@ -1,14 +1,36 @@
 """From events to metrics: what each event counts."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from worker.core.limits.ledger import ID_REUSED
 from worker.core.outcome.outcome import ErrorClass
 from worker.telemetry.events import Event
-from worker.telemetry.metric import Instruments
+from worker.telemetry.metric import Instruments, Series
 
 _Rule: TypeAlias = Callable[[Mapping[str, Any]], None]
+#: So many sets of series are remembered: one for each code that answers come with.
+_MOST_REMEMBERED: Final = 1_024
+
+
+class _OfDelivery(NamedTuple):
+    """What every settled delivery changes; None where its disposition says nothing."""
+
+    deliveries: Series
+    in_hand: Series
+    queue: Series | None
+    segments: Series | None
+
+
+class _OfCall(NamedTuple):
+    """What every call changes."""
+
+    calls: Series
+    slots: Series
+    wait: Series
+    duration: Series
+    lateness: Series
 
 
 class Feed:
@@ -17,7 +39,9 @@ class Feed:
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
         self._count = instruments.count
-        self._observe = instruments.observe
+        #: Bounded, because a code is whatever the provider answers.
+        self._deliveries = lru_cache(_MOST_REMEMBERED)(self._find_deliveries)
+        self._calls = lru_cache(_MOST_REMEMBERED)(self._find_calls)
         self._rules: dict[str, _Rule] = {
             "delivery.settled": self._settled,
             "provider.called": self._called,
@@ -52,25 +76,49 @@ class Feed:
 
     def _settled(self, given: Mapping[str, Any]) -> None:
         lane, disposition, error_class = given.get("lane"), given.get("disposition"), given.get("error_class")
-        self._count("sms_deliveries_total", lane, disposition, error_class)
-        self._observe("sms_in_hand_seconds", given.get("total_s"), lane)
+        series, total_s, segments = self._deliveries(lane, disposition, error_class), given.get("total_s"), 0
+        if disposition == "done" and not given.get("repeated"):
+            segments = given.get("segments") or 0
+        with self._instruments.lock:
+            series.deliveries.add()
+            series.in_hand.observe(total_s)
+            if "queued_s" in given and series.queue is not None:
+                series.queue.observe(given["queued_s"] + (total_s or 0.0))
+            if segments and series.segments is not None:
+                series.segments.add(segments)
         if given.get("redelivered"):
             self._count("sms_redelivered_total", lane)
-        if disposition in {"done", "dead"} and "queued_s" in given:
-            self._observe("sms_queue_seconds", given["queued_s"] + given.get("total_s", 0.0), lane)
         if given.get("repeated"):
             self._count("sms_repeated_total", lane)
-        elif disposition == "done" and given.get("segments"):
-            self._count("sms_segments_total", lane, by=given["segments"])
         if given.get("code") == ID_REUSED:
             self._count("sms_ids_reused_total", lane)
         if disposition == "retry" and error_class == ErrorClass.UNKNOWN:
             self._count("sms_unknown_resent_total", lane)
 
+    def _find_deliveries(self, lane: object, disposition: object, error_class: object) -> _OfDelivery:
+        series = self._instruments.series
+        return _OfDelivery(
+            series("sms_deliveries_total", lane, disposition, error_class),
+            series("sms_in_hand_seconds", lane),
+            series("sms_queue_seconds", lane) if disposition in {"done", "dead"} else None,
+            series("sms_segments_total", lane) if disposition == "done" else None,
+        )
+
+    def _find_calls(self, operation: object, code: object, error_class: object, lane: object) -> _OfCall:
+        series = self._instruments.series
+        return _OfCall(
+            series("sms_calls_total", operation, code, error_class),
+            series("sms_slots_total", operation, "used"),
+            series("sms_wait_seconds", lane),
+            series("sms_call_seconds", operation),
+            series("sms_slot_lateness_seconds", operation),
+        )
+
     def _called(self, given: Mapping[str, Any]) -> None:
-        operation = given.get("operation")
-        self._count("sms_calls_total", operation, given.get("code"), given.get("error_class"))
-        self._count("sms_slots_total", operation, "used")
-        self._observe("sms_wait_seconds", given.get("waited_s"), given.get("lane"))
-        self._observe("sms_call_seconds", given.get("duration_s"), operation)
-        self._observe("sms_slot_lateness_seconds", given.get("lateness_s"), operation)
+        series = self._calls(given.get("operation"), given.get("code"), given.get("error_class"), given.get("lane"))
+        with self._instruments.lock:
+            series.calls.add()
+            series.slots.add()
+            series.wait.observe(given.get("waited_s"))
+            series.duration.observe(given.get("duration_s"))
+            series.lateness.observe(given.get("lateness_s"))

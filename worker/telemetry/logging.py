@@ -96,12 +96,12 @@ class Log:
             kind = type(value)
             if value is None:
                 continue
-            if kind is float:
+            if kind is str:
+                line[key] = value if value.isalpha() or key in FREE else scrub_text(value)
+            elif kind is float:
                 line[key] = round(value, _DIGITS)
             elif kind is bool or key in FREE:
                 line[key] = value
-            elif kind is str:
-                line[key] = scrub_text(value)
             elif isinstance(value, BaseException):
                 line[key] = told(value)
                 line["trace"] = trace(value)

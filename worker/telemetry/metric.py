@@ -68,11 +68,11 @@ class Instruments(Collector):
         self._table = {metric.name: metric for metric in table}
         self._labels = {metric.name: tuple(labels[label] for label in metric.labels) for metric in table}
         #: By name and labels, as they came: only values of the closed sets are remembered.
-        self._series: dict[tuple[object, ...], _Series] = {}
+        self._series: dict[tuple[object, ...], Series] = {}
         #: By name and labels, as they are written.
-        self._written: dict[tuple[str, ...], _Series] = {}
-        #: Lines that standard output did not take are counted by the thread that writes them.
-        self._lock = Lock()
+        self._written: dict[tuple[str, ...], Series] = {}
+        #: Held while numbers change: lines that standard output did not take are counted by the thread that writes.
+        self.lock: Final = Lock()
         for metric in table:
             if not metric.labels:
                 self._find(metric.name, ())
@@ -80,23 +80,23 @@ class Instruments(Collector):
 
     def count(self, name: str, *labels: object, by: float = 1) -> None:
         """Add *by* to the counter *name*."""
-        series = self._series.get((name, *labels)) or self._find(name, labels)
-        with self._lock:
-            series.total += by
+        series = self.series(name, *labels)
+        with self.lock:
+            series.add(by)
 
     def observe(self, name: str, amount: float | None, *labels: object) -> None:
         """Add *amount* to the histogram *name*; nothing when it is None, zero when a clock was set back."""
-        if amount is None:
-            return
-        series = self._series.get((name, *labels)) or self._find(name, labels)
-        amount = max(amount, 0.0)
-        with self._lock:
-            series.total += amount
-            series.buckets[bisect_left(series.bounds, amount)] += 1
+        series = self.series(name, *labels)
+        with self.lock:
+            series.observe(amount)
+
+    def series(self, name: str, *labels: object) -> "Series":
+        """The numbers of *name* with *labels*, for somebody who changes many at once: they ask for the lock once."""
+        return self._series.get((name, *labels)) or self._find(name, labels)
 
     def collect(self) -> Iterator[PrometheusMetric]:
         """What the library writes."""
-        with self._lock:
+        with self.lock:
             found = [(key, series.total, tuple(accumulate(series.buckets))) for key, series in self._written.items()]
         families: dict[str, CounterMetricFamily | HistogramMetricFamily] = {}
         for name, metric in self._table.items():
@@ -111,17 +111,17 @@ class Instruments(Collector):
                     histogram.add_metric(values, list(zip(bounds, counts, strict=True)), total)
         yield from families.values()
 
-    def _find(self, name: str, labels: tuple[object, ...]) -> "_Series":
+    def _find(self, name: str, labels: tuple[object, ...]) -> "Series":
         values = [label(value) for label, value in zip(self._labels[name], labels, strict=True)]
-        with self._lock:
-            series = self._written.setdefault((name, *values), _Series(self._table[name].buckets))
+        with self.lock:
+            series = self._written.setdefault((name, *values), Series(self._table[name].buckets))
             if all(label is None or label == value for label, value in zip(labels, values, strict=True)):
                 self._series[(name, *labels)] = series
         return series
 
 
-class _Series:
-    """The numbers of one set of labels."""
+class Series:
+    """The numbers of one set of labels; who changes them holds the lock of their instruments."""
 
     __slots__ = ("bounds", "buckets", "total")
 
@@ -131,3 +131,16 @@ class _Series:
         self.buckets = [0] * (len(bounds) + 1)
         #: Of the counts or of the amounts.
         self.total = 0.0
+
+    def add(self, by: float = 1) -> None:
+        """Count *by*."""
+        self.total += by
+
+    def observe(self, amount: float | None) -> None:
+        """Add *amount* to a histogram; nothing when it is None, zero when a clock was set back."""
+        if amount is None:
+            return
+        if amount < 0:
+            amount = 0.0
+        self.total += amount
+        self.buckets[bisect_left(self.bounds, amount)] += 1

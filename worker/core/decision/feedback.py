@@ -16,7 +16,7 @@ not reached), it is as good as failed, and gives its place to the next.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from worker.core.limits.calendar import period_end
 from worker.core.limits.country import calling_code
@@ -42,8 +42,7 @@ class Refused:
     lasts: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Works:
+class Works(NamedTuple):
     """The provider takes what is of *name*."""
 
     name: HoldName

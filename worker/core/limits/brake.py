@@ -32,7 +32,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from math import floor
-from typing import Final, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 from worker.core.outcome.disposition import Dead, Disposition, Requeue
 from worker.core.outcome.outcome import ErrorClass
@@ -65,8 +65,7 @@ class Limits:
     trial: int = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What the brake remembers of one disposition."""
 
     at_s: float
@@ -85,8 +84,7 @@ class Settled:
                 return cls(at_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Bad:
+class Bad(NamedTuple):
     """A dead letter that may be our fault, and how many were settled up to it."""
 
     number: int
@@ -94,8 +92,7 @@ class Bad:
     fault: tuple[ErrorClass, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """The latest dispositions: how many they are, and those of them that are bad, the oldest first.
 
     Of the others nothing is kept but their number, so a message that goes well costs next to nothing.

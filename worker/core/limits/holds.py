@@ -12,7 +12,7 @@ the operator releases it, or at the instant that was given with it.
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from worker.core.limits.country import calling_code
 from worker.core.message.request import SmsRequest
@@ -41,8 +41,7 @@ class By(StrEnum):
     OPERATOR = "operator"
 
 
-@dataclass(frozen=True, slots=True)
-class HoldName:
+class HoldName(NamedTuple):
     """What is held: a scope, and which of it."""
 
     scope: Scope

@@ -34,7 +34,7 @@ Instants and lengths are whole microseconds of Redis' clock.
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import orjson
 
@@ -51,8 +51,7 @@ _FINGERPRINT_BYTES: Final = 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """Names one claim."""
 
     #: Nobody else has this name.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from worker.core.limits.holds import HoldName
 from worker.core.limits.ledger import Known
@@ -97,8 +97,7 @@ class Cap:
     prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """The request is counted in every window and cap, and the ledger says that it is called for."""
 
     #: The limiter's own, for `record`; opaque to everybody else.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from worker.core.message.history import History
 from worker.core.outcome.outcome import Accepted, ErrorClass
@@ -19,8 +19,7 @@ class Reason:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """Publish the outcome event: the provider accepted the message."""
 
     accepted: Accepted

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 
 class ErrorClass(StrEnum):
@@ -93,8 +93,7 @@ class Row:
     period: Period | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The facts of one answer of the provider, or of its gateway, whatever shape it came in."""
 
     #: HTTP status.
@@ -123,8 +122,7 @@ class Fault(StrEnum):
     CONNECTION_CUT = "local.connection_cut"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The provider took the message; it is paid for."""
 
     message_id: str | None
@@ -152,8 +150,7 @@ class Failed:
     unknowns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(NamedTuple):
     """The provider's acceptance, as the done outcome tells it."""
 
     accepted: Accepted
