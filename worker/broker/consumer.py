@@ -98,6 +98,8 @@ class Intake:
         self._idle.set()
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        #: Of the session: to ask for it with each delivery is a system call each time (CPython 3.11).
+        self._loop: asyncio.AbstractEventLoop
 
     @property
     def in_hand(self) -> int:
@@ -157,6 +159,7 @@ class Intake:
             await asyncio.wait(tasks)
 
     async def _session(self, connection: Connection) -> None:
+        self._loop = asyncio.get_running_loop()
         if self._settings.declare:
             await declare(connection, self._topology)
         transport = transport_of(connection)
@@ -265,7 +268,7 @@ class Intake:
 
     def _take(self, delivery: BrokerDelivery) -> None:
         lane = delivery.raw.lane
-        task = asyncio.create_task(self._receiver(delivery), name=self._names[lane])
+        task = self._loop.create_task(self._receiver(delivery), name=self._names[lane])
         self._in_hand[task] = lane
         self._idle.clear()
         task.add_done_callback(self._let_go)

@@ -57,6 +57,8 @@ class Batcher:
         self._link: Link | None = None
         self._opening: asyncio.Task[None] | None = None
         self._is_flush_due = False
+        #: Remembered, because to ask for it is a system call each time (CPython 3.11).
+        self._loop: asyncio.AbstractEventLoop | None = None
         #: Whether the last exchange with Redis went well.
         self.available = False
 
@@ -66,7 +68,7 @@ class Batcher:
         Raises:
             LimiterUnavailable: Redis cannot be reached or refuses; the script may or may not have run.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         self._waiting.append(_Call(script, keys, args, answer))
         self._flush_soon(loop)

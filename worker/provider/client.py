@@ -5,7 +5,7 @@ accepted, because the provider knows no idempotency key. So nothing that may hav
 what was not reached: a slot of the quota is for one call, and trying later is the business of the delay queues.
 """
 
-import secrets
+import random
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -44,8 +44,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+#: Seeded by the operating system, and not asked for secrets: a nonce must be new, it need not be hidden.
+_dice: Final = random.Random()  # noqa: S311 - see above
+
+
 def _nonce() -> str:
-    return secrets.token_hex(16)
+    return f"{_dice.getrandbits(128):032x}"
 
 
 class Client:

@@ -15,9 +15,9 @@ from typing import Final
 #: Lines and bytes that may wait, those under way among them: ten seconds of a worker at its fullest.
 MOST_LINES: Final = 20_000
 MOST_BYTES: Final = 8 << 20
-#: Lines wait this long for others, so that one write takes many. Seconds; what it costs is the lines of that moment
-#: when the process is killed.
-_GATHER_S: Final = 0.01
+#: Lines wait this long for others, so that one write takes many: each time, the thread takes the interpreter from who
+#: sends. Seconds; what it costs is the lines of that moment when the process is killed.
+_GATHER_S: Final = 0.05
 #: After a failed write nothing is tried for so long. Seconds.
 _PAUSE_S: Final = 1.0
 #: How long a full descriptor that does not block is waited for before it is tried again. Milliseconds.

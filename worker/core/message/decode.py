@@ -70,14 +70,15 @@ class Malformed:
 
 def decode(raw: RawMessage, lifetimes: Mapping[Lane, timedelta], now: datetime) -> Request | Malformed:
     """Decode *raw*, counting a deadline that was not given as the lane's lifetime from publication."""
-    faults = list(_property_faults(raw))
-    history, header_faults = History.from_headers(raw.headers)
+    history, faults = History.from_headers(raw.headers)
     sms, body_faults = _read(raw, now)
-    faults += [*header_faults, *body_faults]
+    faults = [*_property_faults(raw), *faults, *body_faults]
     if sms is None or faults:
         return _malformed(faults, raw.body)
     published = _sane(history.published, now) or _sane(raw.timestamp, now) or now
-    deadline = sms.deadline or _later(max(published, sms.not_before or published), lifetimes[raw.lane])
+    deadline = sms.deadline
+    if deadline is None:
+        deadline = _later(max(published, sms.not_before or published), lifetimes[raw.lane])
     return Request(sms, raw.lane, history.since(published), deadline, raw.due)
 
 

@@ -84,13 +84,13 @@ class History:
         return headers
 
     @classmethod
-    def from_headers(cls, headers: Mapping[str, Any]) -> tuple[Self, list[str]]:
+    def from_headers(cls, headers: Mapping[str, Any]) -> "tuple[History, list[str]]":
         """Read the headers and every fault in them; a header at fault counts as absent.
 
         Headers come from outside too: a publisher may have written anything there.
         """
         if not headers:  # nothing has happened to most requests
-            return cls(), []
+            return _NONE, []
         faults: list[str] = []
         fields: dict[str, Any] = {}
         for name in ("attempts", "retries", "unknowns", "replays"):
@@ -111,6 +111,9 @@ class History:
             entries = ()
             faults.append("header x-sms-history: is not a history that this program wrote")
         return cls(entries=entries, **fields), faults
+
+
+_NONE: Final = History()
 
 
 def _write(instant: datetime) -> str:

@@ -36,6 +36,7 @@ MESSAGE_TYPE: Final = "sms.request.v1"
 LONGEST_TEXT: Final = 1500
 
 _CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SENDER: Final = re.compile(r"[0-9]{1,15}|(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,11}")
 _MAINLAND: Final = re.compile(r"86\d{11}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -176,7 +177,7 @@ class SmsRequest(Part):
     def _sender_faults(self) -> list[str]:
         if self.template is not None:
             return [] if self.sender else ["from: required with a template (its approved signature)"]
-        if self.sender is None or re.fullmatch(r"[0-9]{1,15}|(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,11}", self.sender):
+        if self.sender is None or _SENDER.fullmatch(self.sender):
             return []
         return ["from: must be up to 11 letters and digits, or up to 15 digits"]
 

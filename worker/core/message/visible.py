@@ -29,6 +29,9 @@ def is_seen(character: str) -> bool:
 
 def shows_nothing(text: str) -> bool:
     """Whether nothing of *text* can be seen."""
+    first = text[:1]
+    if first.isascii() and first.isalnum():  # as most begin, and this is faster
+        return False
     return not any(map(is_seen, text))
 
 
