@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -58,7 +57,7 @@ async def admit(limiter: RedisLimiter, request: Request) -> Admission:
     """Ask for *request* under an id and a token of its own: the ledger admits each but once."""
     number = next(_SERIAL)
     sms = request.sms.model_copy(update={"id": f"r-{number}"})
-    return await limiter.admit(replace(request, sms=sms), Token(f"t-{number}"))
+    return await limiter.admit(request._replace(sms=sms), Token(f"t-{number}"))
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -42,7 +41,7 @@ async def bury(url: str, *ids: str) -> None:
     async with publishing(url) as publisher:
         for one in ids:
             message = outgoing(TOPOLOGY.to_dead(ErrorClass.CONTENT), make_raw(Lane.NOTIFY, id=one).body)
-            await publisher.publish(replace(message, headers=given | {"own": one}, correlation_id=one))
+            await publisher.publish(message._replace(headers=given | {"own": one}, correlation_id=one))
 
 
 async def ids_in(url: str, queue: str, count: int) -> list[str | None]:

@@ -1,7 +1,6 @@
 """Properties that anybody may have written are read without an error, and what was read can be published again."""
 
 import struct
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -75,7 +74,7 @@ def test_a_timestamp_counts_seconds_or_milliseconds_of_our_time_and_is_otherwise
 def test_no_timestamp_that_lies_ahead_makes_a_request_expire(seconds: int) -> None:
     """Only what says the past in seconds, or in milliseconds since there are requests, counts against a request."""
     _, instant = timestamp(struct.pack(">Q", seconds))
-    raw = replace(make_raw(), timestamp=cast("datetime | None", instant))
+    raw = make_raw()._replace(timestamp=cast("datetime | None", instant))
     request = decode(raw, LIFETIMES, NOW)
 
     assert isinstance(request, Request)

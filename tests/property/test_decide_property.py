@@ -72,6 +72,8 @@ HISTORIES = st.builds(
     attempts=COUNTS,
     retries=COUNTS,
     unknowns=st.integers(0, 4),
+    replays=st.just(0),
+    entries=st.just(()),
 )
 POLICIES = st.builds(
     RetryPolicy,
@@ -86,7 +88,7 @@ def requests_and_nows(draw: st.DrawFn) -> tuple[Request, datetime]:
     left = st.timedeltas(timedelta(days=-1), timedelta(days=60))
     deadline = draw(ANY_INSTANT | left.map(lambda wait: now + wait))
     template = make_request(draw(st.sampled_from(Lane)))
-    return replace(template, history=draw(HISTORIES), deadline=deadline), now
+    return template._replace(history=draw(HISTORIES), deadline=deadline), now
 
 
 def history_of(disposition: Disposition, request: Request) -> History:
@@ -130,7 +132,7 @@ def test_throttling_and_an_account_at_fault_cost_a_request_nothing(
 
     assert isinstance(disposition, Retry)
     assert disposition.delay == timedelta(0)
-    assert replace(disposition.history, entries=()) == request.history
+    assert disposition.history._replace(entries=()) == request.history
 
 
 @settings(deadline=None)
@@ -175,7 +177,7 @@ def test_unknown_outcomes_in_a_row_are_resent_a_bounded_number_of_times(
     disposition = decide(request, timeout, policy, NOW, jitter)
     calls = 1
     while isinstance(disposition, Retry):
-        disposition = decide(replace(request, history=disposition.history), timeout, policy, NOW, jitter)
+        disposition = decide(request._replace(history=disposition.history), timeout, policy, NOW, jitter)
         calls += 1
 
     assert calls == 1 + policy.resends.get(lane, 0)

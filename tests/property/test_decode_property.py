@@ -1,7 +1,6 @@
 """Whatever is published: decoding never raises, and a reason never tells what was written."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -66,7 +65,7 @@ INSTANTS = st.datetimes(timezones=ZONES) | st.sampled_from(
 @settings(deadline=None)
 @given(body=st.binary() | (BODIES | JSON).map(lambda value: json.dumps(value).encode()))
 def test_any_body_becomes_a_request_or_a_reason(body: bytes) -> None:
-    message = decode(replace(make_raw(), body=body), LIFETIMES, NOW)
+    message = decode(make_raw()._replace(body=body), LIFETIMES, NOW)
 
     assert isinstance(message, Request) or 0 < len(message.reason) <= LONGEST_REASON
 
@@ -133,7 +132,7 @@ def test_no_instant_that_can_be_written_overflows_anything(
     instants: dict[str, datetime], published: str | None, timestamp: datetime | None, code: str
 ) -> None:
     fields: dict[str, Any] = {name: instant.isoformat() for name, instant in instants.items()}
-    raw = replace(make_raw(headers={"x-sms-published": published}, **fields), timestamp=timestamp)
+    raw = make_raw(headers={"x-sms-published": published}, **fields)._replace(timestamp=timestamp)
     request = decode(raw, LIFETIMES, NOW)
 
     if isinstance(request, Malformed):
@@ -144,7 +143,7 @@ def test_no_instant_that_can_be_written_overflows_anything(
     disposition = decide(request, make_failed(code), POLICY, NOW, 0.5)
     message = outgoing(raw, request, disposition, Topology(), NOW)
     assert message is not None
-    again = decode(replace(raw, headers=message.headers, timestamp=None), LIFETIMES, NOW)
+    again = decode(raw._replace(headers=message.headers, timestamp=None), LIFETIMES, NOW)
     assert isinstance(again, Request)
     assert abs(again.deadline - request.deadline) < timedelta(milliseconds=1)
 
@@ -167,7 +166,7 @@ def test_every_request_that_keeps_the_rules_is_read_as_it_was_written(
     lane: Lane, request_id: str, number: str, text: str, task_id: str | None, metadata: dict[str, str]
 ) -> None:
     fields = make_fields(lane, id=request_id, to=number, text=text, task_id=task_id, metadata=metadata)
-    request = decode(replace(make_raw(lane), body=orjson.dumps(fields)), LIFETIMES, NOW.astimezone(UTC))
+    request = decode(make_raw(lane)._replace(body=orjson.dumps(fields)), LIFETIMES, NOW.astimezone(UTC))
 
     assert isinstance(request, Request), request
     dumped = request.sms.model_dump(mode="json", by_alias=True)

@@ -1,6 +1,5 @@
 """From a delivery to a request, or to a reason that its publisher understands."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -75,7 +74,7 @@ def test_the_time_of_publication_is_the_first_that_can_be_believed(
 ) -> None:
     raw = make_raw(headers=History(published=header).to_headers())
 
-    assert decoded(replace(raw, timestamp=timestamp)).history.published == published
+    assert decoded(raw._replace(timestamp=timestamp)).history.published == published
 
 
 @pytest.mark.parametrize(("days", "fits"), [(31, True), (32, False)])
@@ -89,7 +88,7 @@ def test_a_schedule_reaches_as_far_as_the_ladder_of_delays(days: int, fits: bool
 
 
 def test_a_type_on_a_foreign_lane_is_refused_with_the_right_one() -> None:
-    malformed = refused(replace(make_raw(Lane.MARKETING), lane=Lane.OTP))
+    malformed = refused(make_raw(Lane.MARKETING)._replace(lane=Lane.OTP))
 
     assert malformed == Malformed("type: MKT does not belong on the lane otp; publish with marketing", "r-1")
 
@@ -112,21 +111,21 @@ def test_a_type_on_a_foreign_lane_is_refused_with_the_right_one() -> None:
     ],
 )
 def test_a_property_at_fault_is_named_and_the_id_still_told(changes: dict[str, Any], named: str) -> None:
-    malformed = refused(replace(make_raw(), **changes))
+    malformed = refused(make_raw()._replace(**changes))
 
     assert named in malformed.reason
     assert malformed.request_id == "r-1"
 
 
 def test_faults_of_properties_and_headers_are_told_together() -> None:
-    reason = refused(replace(make_raw(headers={"x-sms-attempts": -1}), type=None, content_type="x")).reason
+    reason = refused(make_raw(headers={"x-sms-attempts": -1})._replace(type=None, content_type="x")).reason
 
     assert reason.count("; ") == 2
 
 
 @pytest.mark.parametrize("changes", [{"content_type": None}, {"content_encoding": "utf-8"}])
 def test_what_clients_leave_out_or_add_truthfully_is_no_fault(changes: dict[str, Any]) -> None:
-    decoded(replace(make_raw(), **changes))
+    decoded(make_raw()._replace(**changes))
 
 
 NOT_REQUESTS: list[bytes] = [
@@ -155,7 +154,7 @@ NOT_REQUESTS: list[bytes] = [
 
 @pytest.mark.parametrize("body", NOT_REQUESTS, ids=range(len(NOT_REQUESTS)))
 def test_a_body_that_is_no_request_is_refused_with_a_short_reason(body: bytes) -> None:
-    malformed = refused(replace(make_raw(), body=body))
+    malformed = refused(make_raw()._replace(body=body))
 
     assert 0 < len(malformed.reason) <= LONGEST_REASON
 
@@ -163,7 +162,7 @@ def test_a_body_that_is_no_request_is_refused_with_a_short_reason(body: bytes) -
 def test_a_surrogate_pair_in_escapes_is_one_character() -> None:
     raw = make_raw(text="PAIR")
 
-    assert decoded(replace(raw, body=raw.body.replace(b"PAIR", rb"\ud83d\ude00"))).sms.text == "😀"
+    assert decoded(raw._replace(body=raw.body.replace(b"PAIR", rb"\ud83d\ude00"))).sms.text == "😀"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +179,7 @@ def test_a_surrogate_pair_in_escapes_is_one_character() -> None:
 def test_a_key_given_twice_is_refused_because_readers_differ_on_which_counts(addition: bytes, named: str) -> None:
     raw = make_raw()
 
-    assert refused(replace(raw, body=raw.body.removesuffix(b"}") + addition)) == Malformed(named, "r-1")
+    assert refused(raw._replace(body=raw.body.removesuffix(b"}") + addition)) == Malformed(named, "r-1")
 
 
 def test_many_faults_are_counted_and_the_reason_stays_short() -> None:
@@ -215,7 +214,7 @@ def test_the_longest_request_of_all_fits() -> None:
 
 
 def test_faults_of_properties_body_and_lane_are_told_together() -> None:
-    raw = replace(make_raw(Lane.OTP, type="MKT", not_before="2031-01-01T00:00:00Z"), type="other")
+    raw = make_raw(Lane.OTP, type="MKT", not_before="2031-01-01T00:00:00Z")._replace(type="other")
     malformed = decode(raw, LIFETIMES, NOW)
 
     assert isinstance(malformed, Malformed)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -414,7 +413,7 @@ async def test_who_is_told_to_wait_here_asks_again_then_and_takes_no_slot_meanwh
 async def test_who_waits_here_for_its_place_is_given_back_at_once_by_a_drain_and_let_go_at_its_deadline() -> None:
     async with running(Rig()) as rig:
         rig.limiter.admissions = [Soon(3600), Soon(3600)]
-        resting, expiring = rig.send(request("a"), replace(request("b"), deadline=NOW + timedelta(minutes=1)))
+        resting, expiring = rig.send(request("a"), request("b")._replace(deadline=NOW + timedelta(minutes=1)))
         await turns(lambda: len(rig.limiter.tokens) == 2)
         rig.clock.advance(timedelta(minutes=2))
         await rig.dispatch.sweep()

@@ -66,8 +66,8 @@ def event(done: Done, *, show_numbers: bool = False, **changes: Any) -> dict[str
     ],
 )
 def test_a_request_goes_on_byte_for_byte_as_it_came(disposition: Disposition, route: Route) -> None:
-    raw = replace(
-        make_raw(), body=b' {"odd" :  "spacing"}\n', content_type="application/json", content_encoding="utf-8"
+    raw = make_raw()._replace(
+        body=b' {"odd" :  "spacing"}\n', content_type="application/json", content_encoding="utf-8"
     )
     message = sent(disposition, raw)
 
@@ -128,7 +128,7 @@ def test_headers_too_large_for_a_frame_are_dropped_and_counted(character: str) -
 
 
 def test_an_accepted_request_becomes_an_outcome_event() -> None:
-    history = replace(HISTORY, first_tried=NOW)
+    history = HISTORY._replace(first_tried=NOW)
     message = sent(Done(Accepted("M-1", "R-1", 2, "China"), history), make_raw(headers=FOREIGN))
 
     assert (message.route, message.type, message.content_type) == (
@@ -216,7 +216,7 @@ def test_a_request_that_was_delivered_too_often_to_wait_is_copied_but_not_for_ev
     assert not is_worn(raw, WORN_FROM - 1)
     while is_worn(raw, WORN_FROM):
         copies += 1
-        raw = replace(raw, headers=returned(raw, TOPOLOGY, NOW).headers)
+        raw = raw._replace(headers=returned(raw, TOPOLOGY, NOW).headers)
     assert copies == 20
     assert returned(raw, TOPOLOGY, NOW).headers["x-sms-copies"] == 20
 
@@ -235,13 +235,13 @@ def test_a_count_of_copies_that_is_none_counts_as_none(value: Any) -> None:
 
 @pytest.mark.parametrize(("due", "key"), [(True, "notify.due"), (False, "notify")])
 def test_a_copy_stays_in_the_queue_that_it_came_from(due: bool, key: str) -> None:
-    raw = replace(make_raw(Lane.NOTIFY), due=due)
+    raw = make_raw(Lane.NOTIFY)._replace(due=due)
 
     assert returned(raw, TOPOLOGY, NOW).route == Route("sms.due", key)
 
 
 def age_of_a_copy(stamp: datetime | None) -> Any:
-    return returned(replace(make_raw(), timestamp=stamp), TOPOLOGY, NOW).headers["x-sms-published"]
+    return returned(make_raw()._replace(timestamp=stamp), TOPOLOGY, NOW).headers["x-sms-published"]
 
 
 @pytest.mark.parametrize("stamp", [None, datetime(1970, 1, 1, tzinfo=UTC), NOW + timedelta(seconds=1)])

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -22,7 +21,7 @@ def room() -> Iterator[WaitingRoom]:
 
 
 def waiting(name: str, lane: Lane = Lane.NOTIFY, *, due: bool = False) -> Waiting:
-    request = replace(make_request(lane, id=name), due=due)
+    request = make_request(lane, id=name)._replace(due=due)
     return Waiting(request, 0.0, asyncio.get_event_loop().create_future())
 
 

@@ -1,6 +1,6 @@
 """One delivery of the broker, and the channel on which alone it can be settled."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.broker.direct import DirectChannel
 from worker.broker.message import deliveries_of, raw_of
@@ -10,8 +10,7 @@ from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BrokerDelivery:
+class BrokerDelivery(NamedTuple):
     """What the way of a message knows as `ports.Delivery`."""
 
     raw: RawMessage

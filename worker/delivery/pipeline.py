@@ -13,7 +13,6 @@ If the process dies on any line, the delivery is unacknowledged and the broker d
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -119,4 +118,4 @@ class Pipeline:
             return outgoing(raw, request, disposition, policy.topology, now, show_numbers=policy.show_numbers)
         except Exception as error:  # noqa: BLE001 - as above; an unsettled delivery would hold its place for ever
             dead = self._internal(request, error)
-            return outgoing(replace(raw, headers={}), Malformed(dead.reason.text), dead, policy.topology, now)
+            return outgoing(raw._replace(headers={}), Malformed(dead.reason.text), dead, policy.topology, now)

@@ -91,7 +91,7 @@ def decide(request: Request, outcome: Outcome, policy: RetryPolicy, now: datetim
 def _repeated(request: Request, sent: Sent) -> Done:
     """The facts of the first outcome, whatever this copy of the request has been through."""
     answer = sent.answer
-    history = replace(request.history, attempts=answer.attempts, first_tried=answer.first_tried, unknowns=sent.unknowns)
+    history = request.history._replace(attempts=answer.attempts, first_tried=answer.first_tried, unknowns=sent.unknowns)
     return Done(answer.accepted, history, repeated=True)
 
 
@@ -103,7 +103,7 @@ def _failed(request: Request, failed: Failed, policy: RetryPolicy, now: datetime
         case ErrorClass.THROTTLED | ErrorClass.ACCOUNT:
             return Retry(_AT_ONCE, reason, history)
         case ErrorClass.TRANSIENT | ErrorClass.QUERY:
-            history = replace(_counted(history, failed, now), retries=history.retries + 1)
+            history = _counted(history, failed, now)._replace(retries=history.retries + 1)
             delay = max(policy.backoff.delay(history.retries, jitter), at_least)
             return _retry_in_time(request, delay, reason, history, now, otherwise=ErrorClass.EXPIRED)
         case ErrorClass.LIMITED:
@@ -128,7 +128,7 @@ def _unknown(
     now: datetime,
     jitter: float,
 ) -> Disposition:
-    history = replace(history, unknowns=max(history.unknowns + 1, failed.unknowns))
+    history = history._replace(unknowns=max(history.unknowns + 1, failed.unknowns))
     if history.unknowns > policy.resends.get(request.lane, 0):
         return Dead(reason, history)
     delay = max(policy.backoff.delay(history.unknowns, jitter), failed.retry_after or _AT_ONCE)

@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -28,13 +29,12 @@ _VERSIONED: Final = re.compile(r"sms\.request\.v[0-9]{1,4}")
 _EPOCH: Final = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class RawMessage:
+class RawMessage(NamedTuple):
     """What the broker delivered, as far as decoding looks at it."""
 
     body: bytes
     lane: Lane
-    headers: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = MappingProxyType({})
     type: str | None = None
     content_type: str | None = None
     content_encoding: str | None = None
@@ -46,8 +46,7 @@ class RawMessage:
     due: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request on its way: what was published, where it stands, how long it is of use."""
 
     sms: SmsRequest

@@ -1,9 +1,8 @@
 """What a request has been through: the AMQP headers ``x-sms-*`` that travel beside its untouched body."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
@@ -15,8 +14,7 @@ LONGEST_WORD: Final = 64
 MOST_COUNT: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(NamedTuple):
     """One thing that happened, in words that hold neither number nor text."""
 
     at: datetime
@@ -24,8 +22,7 @@ class HistoryEntry:
     error_class: str
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """Counters and instants of one request; every change makes a new value."""
 
     #: First publication; None when no header and no AMQP timestamp tells it.
@@ -41,11 +38,11 @@ class History:
     unknowns: int = 0
     #: Times that an operator brought the request back from a dead-letter queue.
     replays: int = 0
-    entries: tuple[HistoryEntry, ...] = field(default=())
+    entries: tuple[HistoryEntry, ...] = ()
 
     def called(self, now: datetime) -> Self:
         """One more call was made at *now*."""
-        # Not by `replace`, which costs three times as much: this happens to every request.
+        # Not by `_replace`, which costs three times as much: this happens to every request.
         counts = self.retries, self.unknowns, self.replays
         return type(self)(self.published, self.first_tried or now, self.attempts + 1, *counts, self.entries)
 
@@ -56,7 +53,7 @@ class History:
 
     def noted(self, entry: HistoryEntry) -> Self:
         """*entry* was added at the end."""
-        return replace(self, entries=(*self.entries, entry)[-MOST_ENTRIES:])
+        return self._replace(entries=(*self.entries, entry)[-MOST_ENTRIES:])
 
     def replayed(self, entry: HistoryEntry) -> Self:
         """An operator gave the request a fresh start: counters from zero, history kept.
@@ -64,7 +61,7 @@ class History:
         Unknown calls stay counted: that is how the ledger sees that somebody knows of them and chose one more call. A
         deadline that the request does not give itself counts from now on: else an old letter would expire at once.
         """
-        fresh = replace(self, published=entry.at, attempts=0, retries=0, replays=self.replays + 1)
+        fresh = self._replace(published=entry.at, attempts=0, retries=0, replays=self.replays + 1)
         return fresh.noted(entry)
 
     def to_headers(self) -> dict[str, str | int]:
