@@ -60,17 +60,17 @@ class Confirms:
 
     def hear(self, event: Event) -> None:
         """Tell those who wait; a confirm of what nobody waits for is nobody's."""
-        match event:
-            case Confirmed(_, tag, multiple, taken):
-                verdict = Verdict.TAKEN if taken else Verdict.REFUSED
-                if multiple and tag <= self._last:
-                    for one in range(self._first, tag + 1):
-                        self._tell(one, verdict)
-                    self._first = max(self._first, tag + 1)
-                else:
-                    self._tell(tag, verdict)
-            case Returned(_, message_id) if message_id is not None and message_id.startswith(self._prefix):
-                self._tell(_tag_of(message_id[len(self._prefix) :]), Verdict.RETURNED)
+        if isinstance(event, Confirmed):
+            _, tag, multiple, taken = event
+            verdict = Verdict.TAKEN if taken else Verdict.REFUSED
+            if multiple and tag <= self._last:
+                for one in range(self._first, tag + 1):
+                    self._tell(one, verdict)
+                self._first = max(self._first, tag + 1)
+            else:
+                self._tell(tag, verdict)
+        elif isinstance(event, Returned) and (event.message_id or "").startswith(self._prefix):
+            self._tell(_tag_of((event.message_id or "")[len(self._prefix) :]), Verdict.RETURNED)
 
     def fail(self, reason: Callable[[], Exception]) -> None:
         """End every wait with an error of its own: the channel is gone."""

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from worker.core.instant import to_the_millisecond
 from worker.core.limits.ledger import Busy, Doubtful, Known, Reused, Token, fingerprint
 from worker.core.message.decode import Request
 from worker.core.outcome.outcome import Acceptance, Accepted, Sent
@@ -81,7 +82,7 @@ def read(reply: list[Any]) -> Known:
 
 def _written(answer: Acceptance) -> bytes:
     of = answer.accepted
-    first_tried = answer.first_tried.isoformat(timespec="milliseconds") if answer.first_tried else None
+    first_tried = to_the_millisecond(answer.first_tried) if answer.first_tried else None
     return orjson.dumps([of.message_id, of.request_id, of.segments, of.country, answer.attempts, first_tried])
 
 

@@ -10,9 +10,11 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import quote
+
+from worker.core.instant import to_the_second
 
 #: Version of the SMS API.
 API_VERSION: Final = "2018-05-01"
@@ -67,7 +69,7 @@ def signed(
         "host": host,
         "x-acs-action": operation,
         "x-acs-content-sha256": body_hash,
-        "x-acs-date": f"{instant.astimezone(UTC).isoformat(timespec='seconds')[:-6]}Z",
+        "x-acs-date": to_the_second(instant),
         "x-acs-signature-nonce": nonce,
         "x-acs-version": API_VERSION,
     }

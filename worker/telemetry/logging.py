@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from worker.core.escaping import json_line, one_line
+from worker.core.instant import to_the_millisecond
 from worker.settings.sections import LogSettings
 from worker.telemetry.events import EVENTS, Event, Level
 from worker.telemetry.lines import Lines
@@ -86,7 +87,7 @@ class Log:
 
     def _line(self, event: Event, fields: Mapping[str, Any]) -> bytes:
         line: _Fields = {
-            "time": self._now().isoformat(timespec="milliseconds"),
+            "time": to_the_millisecond(self._now()),
             "level": event.level.value,
             "event": event.name,
         }

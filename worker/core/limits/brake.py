@@ -75,13 +75,11 @@ class Settled(NamedTuple):
     @classmethod
     def of(cls, disposition: Disposition, at_s: float) -> Self | None:
         """Read *disposition*; None when nothing happened to the request."""
-        match disposition:
-            case Requeue():
-                return None
-            case Dead(reason, _) if reason.error_class in OURS:
-                return cls(at_s, (reason.error_class, reason.code))
-            case _:
-                return cls(at_s)
+        if isinstance(disposition, Requeue):
+            return None
+        if isinstance(disposition, Dead) and disposition.reason.error_class in OURS:
+            return cls(at_s, (disposition.reason.error_class, disposition.reason.code))
+        return cls(at_s)
 
 
 class Bad(NamedTuple):
@@ -203,16 +201,12 @@ Brake: TypeAlias = Released | Braked | Trying
 
 def after(brake: Brake, settled: Settled, limits: Limits) -> Brake:
     """The brake when *settled* has happened."""
-    now_s = settled.at_s
-    match brake:
-        case Released(sample, timedelta() as pause):
-            return _tried(brake, sample.with_(settled, limits.trial), now_s, pause, limits)
-        case Released(sample):
-            return _watched(sample.with_(settled, limits.sample), now_s, limits)
-        case Trying():
-            return _tried(brake, brake.sample.with_(settled, limits.trial), now_s, brake.pause, limits)
-        case Braked():
-            return brake
+    if isinstance(brake, Braked):
+        return brake
+    pause, now_s = brake.doubted if isinstance(brake, Released) else brake.pause, settled.at_s
+    if pause is None:
+        return _watched(brake.sample.with_(settled, limits.sample), now_s, limits)
+    return _tried(brake, brake.sample.with_(settled, limits.trial), now_s, pause, limits)
 
 
 def at(brake: Brake, now_s: float) -> Brake:

@@ -38,6 +38,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import orjson
 
+from worker.core.instant import to_the_millisecond
 from worker.core.message.request import SmsRequest
 from worker.core.outcome.catalog import Catalog
 from worker.core.outcome.outcome import Failed, Sent, Underway
@@ -106,6 +107,6 @@ def outcome_of(verdict: Known, catalog: Catalog) -> Sent | Underway | Failed:
         case Busy(left):
             return Underway(timedelta(microseconds=left))
         case Doubtful(unknowns, since, code):
-            at = (_EPOCH + timedelta(microseconds=since)).isoformat(timespec="milliseconds")
+            at = to_the_millisecond(_EPOCH + timedelta(microseconds=since))
             detail = f"({code or CALLER_LOST}, called at {at})"
             return replace(catalog.failed(CALLER_LOST, called=True, detail=detail), unknowns=unknowns)

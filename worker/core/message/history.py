@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
+from worker.core.instant import to_the_millisecond
+
 #: Entries kept in a request's history; the oldest give way, the counters never do.
 MOST_ENTRIES: Final = 20
 #: The longest word of an entry that is read back; the codes that this program writes are shorter.
@@ -72,11 +74,11 @@ class History(NamedTuple):
             if (count := getattr(self, name))
         }
         if self.published:
-            headers["x-sms-published"] = _write(self.published)
+            headers["x-sms-published"] = to_the_millisecond(self.published)
         if self.first_tried:
-            headers["x-sms-first-tried"] = _write(self.first_tried)
+            headers["x-sms-first-tried"] = to_the_millisecond(self.first_tried)
         if self.entries:
-            entries = [[_write(entry.at), entry.code, entry.error_class] for entry in self.entries]
+            entries = [[to_the_millisecond(entry.at), entry.code, entry.error_class] for entry in self.entries]
             headers["x-sms-history"] = orjson.dumps(entries).decode()
         return headers
 
@@ -111,10 +113,6 @@ class History(NamedTuple):
 
 
 _NONE: Final = History()
-
-
-def _write(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _read(value: object) -> datetime | None:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from worker.core.instant import to_the_millisecond
 from worker.core.message.decode import Malformed, RawMessage, Request
 from worker.core.message.history import History
 from worker.core.message.request import SmsRequest, masked
@@ -158,7 +159,7 @@ def _death_headers(raw: RawMessage, reason: Reason, now: datetime) -> dict[str, 
     return {
         "x-sms-remedy": reason.remedy,
         "x-sms-lane": raw.lane.value,
-        "x-sms-died": now.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "x-sms-died": to_the_millisecond(now),
     }
 
 

@@ -1,9 +1,10 @@
 """The last form of a message that RabbitMQ will not take back in any other: certain to be publishable."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
+from worker.core.instant import to_the_millisecond
 from worker.core.message.decode import RawMessage
 from worker.core.message.history import History
 from worker.core.message.request import MESSAGE_TYPE
@@ -34,7 +35,7 @@ def at_rest(raw: RawMessage, refused: Outgoing, catalog: Catalog, topology: Topo
             "x-sms-reason": f"{row.description} It was on its way to exchange {refused.route.exchange}.",
             "x-sms-remedy": row.remedy,
             "x-sms-lane": raw.lane.value,
-            "x-sms-died": now.astimezone(UTC).isoformat(timespec="milliseconds"),
+            "x-sms-died": to_the_millisecond(now),
         },
         type=MESSAGE_TYPE if raw.type == MESSAGE_TYPE else None,
         content_type=_JSON if raw.content_type == _JSON else None,
