@@ -192,7 +192,8 @@ class Attempts:
             await self._release(waiting)  # not a byte has left
             raise
         probes = _probes(waiting, slot)
-        outcome = self._catalog.classify(answer, self._now())
+        answered = self._now()
+        outcome = self._catalog.classify(answer, answered)
         self._events.emit(
             "provider.called",
             operation=slot.operation.value,
@@ -203,8 +204,8 @@ class Attempts:
             **call_fields(outcome),
         )
         try:
-            outcome = await self._record(waiting, outcome)
-            call = FinishedCall(request.sms, slot.operation, probes, self._now())
+            outcome = await self._record(waiting, outcome, answered)
+            call = FinishedCall(request.sms, slot.operation, probes, answered)
             return await apply_feedback(self._limiter, self._events, call, outcome)
         except LimiterUnavailable:  # the limiter tells of it itself; nothing is granted until it is back
             return outcome
@@ -212,14 +213,14 @@ class Attempts:
             self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
             return outcome
 
-    async def _record(self, waiting: Waiting, outcome: Accepted | Failed) -> Accepted | Failed:
+    async def _record(self, waiting: Waiting, outcome: Accepted | Failed, at: datetime) -> Accepted | Failed:
         """Tell the ledger; before the outcome is published, so that a delivery that comes again finds it there."""
         admitted, waiting.admitted = waiting.admitted, None
         if admitted is None:
             raise RuntimeError("a request was called for that was not claimed")
         news: Acceptance | str | None
         if isinstance(outcome, Accepted):
-            history = waiting.request.history.called(outcome.at or self._now())
+            history = waiting.request.history.called(at)
             news = Acceptance(outcome, history.attempts, history.first_tried)
         else:
             news = None if is_certain(outcome) else outcome.code

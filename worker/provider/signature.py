@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -83,7 +84,7 @@ def signed(
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
     """Encode *parameters* as they are signed: sorted by name, RFC 3986, a space is ``%20``, a tilde is itself."""
-    return "&".join([f"{_encoded(name)}={_encoded(parameters[name])}" for name in sorted(parameters)])
+    return "&".join([f"{_encoded_name(name)}={_encoded(parameters[name])}" for name in sorted(parameters)])
 
 
 def canonical_request(method: str, query: str, headers: Mapping[str, str], body_hash: str) -> tuple[str, str]:
@@ -109,3 +110,7 @@ def _encoded(text: str) -> str:
         return text
     spaced = text.replace("%", "%25").replace(" ", "%20")
     return spaced if _UNRESERVED.fullmatch(spaced) else quote(text, safe="")
+
+
+#: There are few of them.
+_encoded_name: Final = lru_cache(64)(_encoded)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from worker.core.limits.ledger import ID_REUSED
 from worker.core.outcome.outcome import ErrorClass
-from worker.telemetry.events import Event
+from worker.telemetry.events import Event, Level
 from worker.telemetry.metric import Instruments, Series
 
 _Rule: TypeAlias = Callable[[Mapping[str, Any]], None]
@@ -39,6 +39,7 @@ class Feed:
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
         self._count = instruments.count
+        self._events = {level: instruments.series("sms_events_total", level) for level in Level}
         #: Bounded, because a code is whatever the provider answers.
         self._deliveries = lru_cache(_MOST_REMEMBERED)(self._find_deliveries)
         self._calls = lru_cache(_MOST_REMEMBERED)(self._find_calls)
@@ -69,7 +70,8 @@ class Feed:
 
     def __call__(self, event: Event, fields: Mapping[str, Any]) -> None:
         """Count *event*."""
-        self._count("sms_events_total", event.level)
+        with self._instruments.lock:
+            self._events[event.level].add()
         rule = self._rules.get(event.name)
         if rule is not None:
             rule(fields)

@@ -40,6 +40,9 @@ _FLAGS: Final = struct.Struct(">H")
 _PERSISTENT: Final = b"\x02"
 
 
+#: Of what has few values.
+_word: Final = lru_cache(64)(short_text)
+
 #: Reads one property in a frame, at a place, and says where the next one begins.
 _Read: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 
@@ -102,7 +105,7 @@ def write_properties(properties: Properties) -> bytes:
     flags, parts = _DELIVERY_MODE, [b""]
     if properties.content_type:
         flags |= _CONTENT_TYPE
-        parts.append(short_text(properties.content_type))
+        parts.append(_word(properties.content_type))
     if properties.content_encoding:
         flags |= _CONTENT_ENCODING
         parts.append(short_text(properties.content_encoding))
@@ -121,10 +124,10 @@ def write_properties(properties: Properties) -> bytes:
         parts.append(_SECONDS.pack(int(properties.timestamp.timestamp())))
     if properties.type:
         flags |= _TYPE
-        parts.append(short_text(properties.type))
+        parts.append(_word(properties.type))
     if properties.app_id:
         flags |= _APP_ID
-        parts.append(short_text(properties.app_id))
+        parts.append(_word(properties.app_id))
     parts[0] = _FLAGS.pack(flags)
     return b"".join(parts)
 

@@ -1,7 +1,7 @@
 """The closing record of a delivery: what its one log line and its metrics are made of."""
 
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from worker.core.message.decode import Malformed, Request
 from worker.core.message.history import History
@@ -9,11 +9,13 @@ from worker.core.message.lane import Lane
 from worker.core.outcome.disposition import Dead, Disposition, Done, Requeue, Retry
 from worker.core.outcome.outcome import Accepted, ErrorClass, Failed
 
+_ACCEPTED: Final = ErrorClass.ACCEPTED.value
+
 
 def call_fields(outcome: Accepted | Failed) -> dict[str, str]:
     """The code and class of one call, as ``provider.called`` tells them."""
     if isinstance(outcome, Accepted):
-        return {"code": "OK", "error_class": ErrorClass.ACCEPTED.value}
+        return {"code": "OK", "error_class": _ACCEPTED}
     return {"code": outcome.code, "error_class": outcome.row.error_class.value}
 
 
@@ -36,7 +38,7 @@ def _of_disposition(disposition: Disposition) -> dict[str, Any]:
         case Done(accepted, history, repeated):
             return {
                 "disposition": "done",
-                "error_class": ErrorClass.ACCEPTED.value,
+                "error_class": _ACCEPTED,
                 "code": "OK",
                 "attempt": history.attempts,
                 "message_id": accepted.message_id,
