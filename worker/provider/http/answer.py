@@ -15,6 +15,8 @@ MOST_HEADERS: Final = 128
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 _WITHOUT_BODY: Final = (204, 304)
+#: Headers that say what the body is.
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 
 
 class Answer(NamedTuple):
@@ -30,7 +32,7 @@ class AnswerReader:
 
     def __init__(self, kept: frozenset[bytes], most_body: int) -> None:
         """Keep the headers of the names *kept* (lower case), and a body up to the piece that exceeds *most_body*."""
-        self._kept = kept
+        self._heard = kept | _FRAMING
         self._most_body = most_body
         self._parser = HttpResponseParser(self)
         # What aiohttp's client allows: sloppy servers and proxies are understood, as by every browser.
@@ -93,9 +95,10 @@ class AnswerReader:
         self._lines += 1
         if self._lines > MOST_HEADERS:
             raise _NotAnAnswer
-        if self._status:
+        name = name.lower()
+        if self._status or name not in self._heard:
             return
-        name, value = name.lower(), value.strip()
+        value = value.strip()
         if name == b"content-length":
             self._is_sized = True
         elif name == b"transfer-encoding":
@@ -106,7 +109,7 @@ class AnswerReader:
         elif name == b"content-encoding":
             if value.lower() not in {b"", b"identity"}:
                 raise _NotAnAnswer
-        elif name in self._kept:
+        else:
             self._headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
