@@ -160,6 +160,8 @@ class BrokerPublisher:
             raise
         except BrokerUnavailable as failure:
             raise _told(failure) from failure.__cause__
+        if verdict is Verdict.TAKEN:
+            return
         match verdict:
             case Verdict.REFUSED:
                 raise PublishUnconfirmed("RabbitMQ refused the message: a queue is full or has no majority")

@@ -9,6 +9,7 @@ import random
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -38,12 +39,7 @@ _ALWAYS: Final = head(
 _PORTS: Final = {"http": 80, "https": 443}
 #: Codes after which other keys are looked for.
 _REFUSED_KEY: Final = ("InvalidSecurityToken", "InvalidAccessKeyId")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
+_now: Final = partial(datetime.now, UTC)
 #: Seeded by the operating system, and not asked for secrets: a nonce must be new, it need not be hidden.
 _dice: Final = random.Random()  # noqa: S311 - see above
 
