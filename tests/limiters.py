@@ -16,9 +16,9 @@ from worker.core.limits.quota import Admission, Admitted, Cap, Operation, Quota,
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Acceptance, Accepted, Scope
-from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter, redis_time
 from worker.limiter.operators import OperatorLimiter
+from worker.limiter.server import eviction_policy
 from worker.settings.sections import HoldSettings, RedisSettings
 
 GLOBE = Operation.GLOBE

@@ -1,7 +1,7 @@
 """The composition root: builds every part from the configuration, starts them in order, and takes them down again.
 
 Start: health, limiter, provider, broker; the worker is ready when it consumes. A neighbour that is away is waited for,
-not died of. End: intake stops, what waits is given back, calls in flight are settled, at most for the grace period;
+not died of. End: intake stops, what waits is requeued, calls in flight are settled, at most for the grace period;
 then everything closes. What is unsettled by then is delivered again.
 """
 
@@ -137,12 +137,12 @@ class App:
         return Standstill.HELD if self.watch.is_account_held else None
 
     async def serve(self, shutdown: Shutdown) -> bool:
-        """Work until *shutdown*; True when everything in hand was settled or given back, and Redis knows of it.
+        """Work until *shutdown*; True when everything in hand was settled or requeued, and Redis knows of it.
 
         Raises:
             TopologyMismatch: the broker's topology differs in a way that can lose messages.
             WorkerError: the port for health and metrics cannot be had.
-            Exception: a part of the worker failed: a bug. What was in hand is settled or given back first.
+            Exception: a part of the worker failed: a bug. What was in hand is settled or requeued first.
         """
         for key, option in weaknesses(self.settings):
             self._events.emit("settings.weak", key=key, option=option)

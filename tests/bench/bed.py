@@ -19,9 +19,8 @@ from redis.asyncio import Redis
 
 from tests.bench.programs import Program, program
 from worker.broker.connection import connected, open_channel
-from worker.broker.declare import declare
+from worker.broker.declare import declare, undeclare
 from worker.broker.depths import depths
-from worker.broker.undeclare import undeclare
 from worker.client import Publisher
 from worker.core.message.lane import Lane
 from worker.core.topology import Topology

@@ -15,9 +15,9 @@ from rich.table import Table
 from tests.bench.bed import REDIS_URL
 from worker.limiter.batcher import Batcher
 from worker.limiter.connection import connect, disconnect, no_greeting, opener
-from worker.limiter.forget import forget
 from worker.limiter.keys import Keys
 from worker.limiter.scripts import CLOSE
+from worker.limiter.server import forget
 from worker.settings.sections import RedisSettings
 
 #: Calls that are asked for in one turn of the event loop.

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from deploy.local.stack import Stack
 from tests.system import running_system
 from tests.waiting import eventually
-from worker.limiter.eviction import eviction_policy
+from worker.limiter.server import eviction_policy
 from worker.settings.sections import RedisSettings
 
 

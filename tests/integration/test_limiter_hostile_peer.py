@@ -25,8 +25,8 @@ from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Period
 from worker.errors import LimiterUnavailable
 from worker.limiter.connection import connect, disconnect
-from worker.limiter.forget import forget
 from worker.limiter.limiter import RedisLimiter
+from worker.limiter.server import forget
 from worker.settings.load import load
 from worker.settings.policy import policy_of
 from worker.settings.sections import HoldSettings, RedisSettings

@@ -34,7 +34,7 @@ from worker.core.outcome.outcome import Acceptance, Accepted, ErrorClass, Failed
 from worker.core.plan import is_certain
 
 LEASE: Final = timedelta(seconds=18)
-#: A claim is used within this time or given back (calling.py).
+#: A claim is used within this time or given back (attempt.py).
 FRESH: Final = timedelta(seconds=1)
 SECOND: Final = timedelta(seconds=1)
 #: A claim that Redis gets later than this is of use to nobody, and is refused once Redis' clock is known.

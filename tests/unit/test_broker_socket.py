@@ -136,7 +136,7 @@ def test_who_publishes_waits_while_the_other_end_does_not_read(loop: Any) -> Non
 
 
 @LOOPS
-def test_who_waits_for_a_peer_that_goes_is_let_go(loop: Any) -> None:
+def test_who_waits_for_a_peer_that_goes_waits_no_longer(loop: Any) -> None:
     async def test(made: Pair) -> None:
         made.peer.transport.pause_reading()  # type: ignore[attr-defined]
         while not made.socket.is_full:

@@ -410,7 +410,7 @@ async def test_who_is_told_to_wait_here_asks_again_then_and_takes_no_slot_meanwh
         assert again == Token(first.caller, 2)
 
 
-async def test_who_waits_here_for_its_place_is_given_back_at_once_by_a_drain_and_let_go_at_its_deadline() -> None:
+async def test_who_waits_here_for_its_place_is_requeued_at_once_by_a_drain_and_ended_at_its_deadline() -> None:
     async with running(Rig()) as rig:
         rig.limiter.admissions = [Soon(3600), Soon(3600)]
         resting, expiring = rig.send(request("a"), request("b")._replace(deadline=NOW + timedelta(minutes=1)))
@@ -461,7 +461,7 @@ async def test_a_request_whose_delivery_was_lost_is_not_called_and_gives_its_slo
         assert rig.provider.sent_ids == ["b"]
 
 
-async def test_those_whose_delivery_was_lost_are_let_go_without_a_slot() -> None:
+async def test_those_whose_delivery_was_lost_end_their_wait_without_a_slot() -> None:
     async with running(Rig()) as rig:
         rig.limiter.open.clear()
         open_still = [True]

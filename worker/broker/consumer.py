@@ -271,9 +271,9 @@ class Intake:
         task = self._loop.create_task(self._receiver(delivery), name=self._names[lane])
         self._in_hand[task] = lane
         self._idle.clear()
-        task.add_done_callback(self._let_go)
+        task.add_done_callback(self._forget)
 
-    def _let_go(self, task: "asyncio.Task[None]") -> None:
+    def _forget(self, task: "asyncio.Task[None]") -> None:
         self._in_hand.pop(task, None)
         if not self._in_hand:
             self._idle.set()

@@ -24,7 +24,7 @@ from worker.broker.depths import Depth, depth_of
 from worker.broker.direct import DirectChannel, open_direct
 from worker.broker.letter import Letter, letter_of
 from worker.broker.publisher import BrokerPublisher
-from worker.broker.settle import Publishes, let_go
+from worker.broker.settle import Publishes, acknowledge
 from worker.core.message.history import HistoryEntry
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
@@ -106,7 +106,7 @@ class DeadLetters:
     ) -> list[Letter]:
         """Bring the chosen ones of the oldest *limit* letters back to their lane, or to *lane*, with fresh counters.
 
-        Each is published and confirmed before it is let go; the others stay in their order.
+        Each is published and confirmed before it is acknowledged; the others stay in their order.
 
         Returns:
             Those that were brought back.
@@ -137,7 +137,7 @@ class DeadLetters:
         """
         async with self._looking(error_class, limit) as look:
             letters = [letter async for letter in look if chosen(letter)]
-            await _all(look.let_go(letter) for letter in letters)
+            await _all(look.acknowledge(letter) for letter in letters)
         return letters
 
     async def _replay_one(self, look: "_Look", letter: Letter, lane: Lane | None, gate: asyncio.Semaphore) -> None:
@@ -146,7 +146,7 @@ class DeadLetters:
         message = replayed(raw, letter.request_id, self._topology, letter.history.replayed(entry))
         async with gate:
             await self._publisher.publish(message)
-        await look.let_go(letter)
+        await look.acknowledge(letter)
 
     async def _depth(self, channel: Channel, error_class: ErrorClass) -> Depth:
         return await depth_of(channel, self._topology.dead_queue(error_class))
@@ -177,7 +177,7 @@ class DeadLetters:
         try:
             yield look
             direct.socket.flush()
-            await self._depth(channel, error_class)  # answered after what was let go, so the broker has heard of that
+            await self._depth(channel, error_class)  # answered after the acknowledgements
         finally:
             direct.socket.flush()
             await look.wait_whole()
@@ -197,7 +197,7 @@ class DeadLetters:
 
 
 class _Look:
-    """One look into one queue: *held* letters come and none is settled unless it is let go; *wanted* are given out."""
+    """One look into one queue: *held* letters come, none is settled but by `acknowledge`, *wanted* are given out."""
 
     def __init__(
         self, channel: DirectChannel, error_class: ErrorClass, topology: Topology, *, held: int, wanted: int
@@ -211,7 +211,7 @@ class _Look:
         self._came = 0
         self._moved = asyncio.Event()
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
-        #: Letters that were let go.
+        #: Letters that were acknowledged.
         self.gone = 0
 
     async def begin(self) -> None:
@@ -245,9 +245,9 @@ class _Look:
                 return
             yield letter_of(message, self._error_class, position, self._topology)
 
-    async def let_go(self, letter: Letter) -> None:
-        """Acknowledge: on a fresh channel with one consumer the delivery tag is the position."""
-        let_go(self._direct, letter.position)
+    async def acknowledge(self, letter: Letter) -> None:
+        """On a fresh channel with one consumer the delivery tag is the position."""
+        acknowledge(self._direct, letter.position)
         self.gone += 1
 
     async def _next(self) -> DeliveredMessage | None:

@@ -132,3 +132,18 @@ async def _walk(
                 found.append(difference)
                 channel = await open_channel(connection)
         await channel.close()
+
+
+async def undeclare(connection: AbstractConnection, topology: Topology) -> None:
+    """Delete every queue and exchange of *topology*, with all messages: for namespaces that were made for a demo.
+
+    Raises:
+        BrokerUnavailable: the connection broke.
+    """
+    channel = await open_channel(connection)
+    with translated("deleting the topology"):
+        for queue in topology.queues():
+            await channel.queue_delete(queue.name)
+        for exchange in topology.exchanges():
+            await channel.exchange_delete(exchange.name)
+        await channel.close()

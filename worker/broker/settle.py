@@ -1,7 +1,7 @@
-"""The only place that acknowledges: first the broker confirms what was published, then the delivery is let go.
+"""The only place that acknowledges: first the broker confirms what was published, then the delivery is acknowledged.
 
 Acknowledgements are written together, some milliseconds late (`broker/socket.py`). Each names its own delivery tag;
-none speaks for the tags before it, so none can let go of a delivery that is still in hand.
+none speaks for the tags before it, so none can acknowledge a delivery that is still in hand.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Publishes(Protocol):
         """The same with nothing beside it, so that an Unpublishable is about *message* itself."""
 
 
-def let_go(channel: DirectChannel, tag: int) -> None:
+def acknowledge(channel: DirectChannel, tag: int) -> None:
     """Acknowledge the delivery *tag*: what it asked for is done, or is somewhere else."""
     channel.ack(tag)
 
@@ -90,7 +90,7 @@ class BrokerSettler:
             await self._publisher.publish(message)
         except (BrokerUnavailable, Unroutable) as error:
             await self._insist(own, message, error)
-        let_go(own.channel, own.tag)
+        acknowledge(own.channel, own.tag)
 
     async def _insist(self, own: BrokerDelivery, message: Outgoing, error: WorkerError) -> None:
         """Publish *message*, which failed with *error*, or its last form, until that is confirmed or *own* is lost.
@@ -138,7 +138,7 @@ class BrokerSettler:
         """Return *delivery* to its queue as it came; never raises on a connection that is gone.
 
         After many deliveries a copy takes its place: the broker counts each return towards its limit, and a request
-        that is only given back politely must never die as poison. Where no copy can be published it stays in hand.
+        that is only requeued must never die as poison. Where no copy can be published it stays in hand.
         """
         own = _own(delivery)
         if own.deliveries < WORN_FROM or not own.is_open:

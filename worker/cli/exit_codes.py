@@ -2,7 +2,7 @@
 
 from typing import Final
 
-#: Everything asked for was done. A worker: everything in hand was settled or given back.
+#: Everything asked for was done. A worker: everything in hand was settled or requeued.
 DONE: Final = 0
 #: It ran, and something asked for could not be done; the output says what. So it is when an id, a code or a lane that
 #: was asked for is not there; that there is nothing at all to list, or to move with --all, is no failure.

@@ -22,7 +22,7 @@ def run(
 ) -> None:
     """Take requests from RabbitMQ and send them, until SIGTERM or Ctrl-C.
 
-    The first signal drains: no new messages, what is in hand is finished or given back. A second one leaves at once.
+    The first signal drains: no new messages, what is in hand is finished or requeued. A second one leaves at once.
     RabbitMQ or Redis that is away is waited for; the worker says so in its log and at /readyz.
 
     For example:

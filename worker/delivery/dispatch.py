@@ -133,7 +133,7 @@ class Dispatch:
         return refused is not None
 
     def shorten_patience(self, most: timedelta) -> timedelta:
-        """Give back what has waited for *most*, from now on; never longer than before. Returns what holds."""
+        """Requeue what has waited for *most*, from now on; never longer than before. Returns what holds."""
         self._patience_s = min(self._patience_s, most.total_seconds())
         return timedelta(seconds=self._patience_s)
 
@@ -142,7 +142,7 @@ class Dispatch:
         return self._room.count()
 
     async def drain(self) -> None:
-        """Give back what waits, and wait for the calls in flight."""
+        """Requeue what waits, and wait for the calls in flight."""
         self._draining = True
         for waiting in self._room:
             if self._room.remove(waiting):
@@ -264,7 +264,7 @@ class Dispatch:
             await self.sweep()
 
     async def sweep(self) -> None:
-        """Let go of those whose deadline passed, and of those that waited too long to stay unacknowledged."""
+        """End the wait of those whose deadline passed, and of those that waited too long to stay unacknowledged."""
         for waiting in self._room:
             if monotonic() - waiting.since > self._patience_s:
                 if self._room.remove(waiting):

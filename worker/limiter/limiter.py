@@ -25,13 +25,12 @@ from worker.limiter.batcher import Batcher
 from worker.limiter.border import translated, understood
 from worker.limiter.connection import connect, disconnect, opener
 from worker.limiter.debts import Debts
-from worker.limiter.epoch import VERDICTS, epoch_event
-from worker.limiter.granted import granted
 from worker.limiter.keys import Keys
 from worker.limiter.ledger import Claim, Ledger, read
 from worker.limiter.redis_holds import Prober, RedisHolds, read_hold
+from worker.limiter.replies import VERDICTS, epoch_event, granted
 from worker.limiter.resp import Argument
-from worker.limiter.sign_of_life import write_sign_of_life
+from worker.limiter.server import write_sign_of_life
 from worker.ports import Events
 from worker.settings.sections import HoldSettings, RedisSettings
 

@@ -6,8 +6,8 @@ from typing import Final, NoReturn
 
 from worker.core.limits.holds import ACCOUNT, Hold
 from worker.errors import LimiterUnavailable
-from worker.limiter.eviction import eviction_policy
 from worker.limiter.limiter import RedisLimiter
+from worker.limiter.server import eviction_policy
 from worker.ports import Events
 from worker.settings.sections import RedisSettings
 

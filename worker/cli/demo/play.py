@@ -13,12 +13,11 @@ from typing import Final
 
 from worker.broker.connection import Connection, connected, open_channel
 from worker.broker.dead_letters import MOST, open_dead_letters
-from worker.broker.declare import declare
+from worker.broker.declare import declare, undeclare
 from worker.broker.depths import depths
 from worker.broker.letter import Letter
 from worker.broker.outcomes import take_outcomes
 from worker.broker.publisher import BrokerPublisher
-from worker.broker.undeclare import undeclare
 from worker.cli.demo.cast import Publication, publications
 from worker.cli.demo.crew import Member, crew
 from worker.cli.output import console, say
@@ -29,8 +28,8 @@ from worker.core.message.request import MESSAGE_TYPE
 from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 from worker.core.outgoing.envelope import Outgoing
 from worker.core.topology import Route, Topology
-from worker.limiter.forget import forget
 from worker.limiter.operators import OperatorLimiter
+from worker.limiter.server import forget
 from worker.sandbox import Sandbox, SandboxSettings
 from worker.sandbox.account import BookEntry, Summary
 from worker.settings.sections import Settings

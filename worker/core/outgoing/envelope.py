@@ -25,7 +25,7 @@ _OURS: Final = "x-sms-"
 #: How often the message was published anew for having been delivered too often.
 _COPIES: Final = "x-sms-copies"
 _MOST_COPIES: Final = 20
-#: From so many deliveries on, a copy takes the place of a request that is given back or would wait.
+#: From so many deliveries on, a copy takes the place of a request that is requeued or would wait.
 WORN_FROM: Final = DELIVERY_LIMIT // 2
 #: RabbitMQ 3.10 drops a message that it believes to be cycling: what it wrote about dead-lettering is never sent on.
 _BROKERS_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
@@ -58,7 +58,7 @@ def outgoing(
     *,
     show_numbers: bool = False,
 ) -> Outgoing | None:
-    """What to publish before the delivery is acknowledged; None when it is given back."""
+    """What to publish before the delivery is acknowledged; None when it is requeued."""
     match disposition:
         case Requeue():
             return None

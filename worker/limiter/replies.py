@@ -1,6 +1,6 @@
-"""What grant.lua replies."""
+"""What grant.lua and epoch.lua reply."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from worker.core.limits.bucket import SECOND_US
@@ -11,6 +11,9 @@ from worker.limiter.border import understood
 #: Kinds of slots.
 _FLOOR: Final = 1
 _PROBE: Final = 2
+#: What epoch.lua finds.
+VERDICTS: Final = (b"SAME", b"EMPTY", b"RESTARTED", b"CLOCK")
+_NEWS: Final[Mapping[bytes, str]] = {b"RESTARTED": "limiter.restarted", b"CLOCK": "limiter.clock"}
 
 
 @understood
@@ -28,3 +31,16 @@ def granted(reply: Any, when: Callable[[int], tuple[float | None, float]]) -> Gr
         case [b"COLD"] | [b"CLOCK"]:
             raise LimiterUnavailable("Redis forgets the limits as soon as they are set: is something emptying it?")
     raise LimiterUnavailable("Redis answered what this version does not know")
+
+
+def epoch_event(verdict: bytes, *, known: bool) -> str | None:
+    """The event that tells of *verdict*; None when nothing was forgotten.
+
+    Nothing there is the beginning for who was never here, and a loss for whom it was *known* to.
+
+    >>> epoch_event(b"EMPTY", known=False), epoch_event(b"EMPTY", known=True), epoch_event(b"SAME", known=True)
+    ('limiter.new', 'limiter.emptied', None)
+    """
+    if verdict == b"EMPTY":
+        return "limiter.emptied" if known else "limiter.new"
+    return _NEWS.get(verdict)
