@@ -386,3 +386,10 @@ def test_the_examples_in_python_are_python() -> None:
     assert len(examples) == 2
     for example in examples:
         compile(example, MESSAGES.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_each_decision_has_a_number_of_its_own_and_says_what_was_given_up() -> None:
+    decisions = re.split(r"^## ", DECISIONS.read_text("utf-8"), flags=re.MULTILINE)[1:]
+
+    assert [int(decision.partition(".")[0]) for decision in decisions] == list(range(1, len(decisions) + 1))
+    assert [decision.partition("\n")[0] for decision in decisions if decision.count("- **Given up.**") != 1] == []
