@@ -79,8 +79,10 @@ async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: C
         async with bed() as ground:
             idle = await delays.idle(ground, _SCHEDULES)
         async with bed() as ground:
+            lone = await delays.lone(ground, _SCHEDULES)
+        async with bed() as ground:
             behind = await delays.behind(ground, schedules, backlog=backlog, rate=rate)
-        console.print(delays.table([idle, behind]))
+        console.print(delays.table([idle, lone, behind]))
     if _BURST in chosen:
         await burst.compare(console.print, _BURST_SIZE, arguments.before)
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -70,11 +70,13 @@ class Bed:
         for start in range(0, len(lanes), _AT_ONCE):
             await asyncio.gather(*(publisher.publish(self._request(lane)) for lane in lanes[start : start + _AT_ONCE]))
 
-    async def publish(self, publisher: Publisher, lane: Lane, *, not_before: datetime) -> dict[str, float]:
-        """Publish one request for *not_before*; returns its id with that instant in Unix seconds."""
-        request = self._request(lane) | {"not_before": not_before.isoformat()}
-        await publisher.publish(request)
-        return {request["id"]: not_before.timestamp()}
+    async def publish(
+        self, publisher: Publisher, lane: Lane, *, not_before: datetime | None = None
+    ) -> dict[str, float]:
+        """Publish one request, for *not_before* or for now; returns its id with that instant in Unix seconds."""
+        request, instant = self._request(lane), not_before or datetime.now(UTC)
+        await publisher.publish(request | ({"not_before": not_before.isoformat()} if not_before else {}))
+        return {request["id"]: instant.timestamp()}
 
     def _request(self, lane: Lane) -> dict[str, Any]:
         index = next(self._numbers)

@@ -1,6 +1,7 @@
 """How late a request comes whose time has come: when nothing else waits, and behind a backlog of its own lane.
 
-Late is what lies between `not_before` and the arrival of the call at the sandbox.
+Late is what lies between `not_before`, or the publication of a request without one, and the arrival of the call at the
+sandbox.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ _AHEAD_S: Final = (0.1, 5.0)
 _WARMING: Final = 100
 #: Between two of them: the worker is idle. Seconds.
 _APART_S: Final = 0.05
+#: Between two passwords that are alone. Seconds.
+_LONELY_S: Final = 0.2
 #: And so far behind a backlog, from its last request on: by then the worker is at its quota.
 _BEHIND_S: Final = (3.0, 8.0)
 #: From the schedules to the backlog's first request: they have left their lane by then. Seconds.
@@ -67,6 +70,23 @@ async def idle(bed: Bed, schedules: int) -> Lateness:
         machine = Machine(bed.sandbox.pid, worker.pid)
         due = await _schedule(bed, publisher, schedules, dice)
         return await _late(bed, "nothing else waits", due, machine)
+
+
+async def lone(bed: Bed, passwords: int) -> Lateness:
+    """One password after the other, five a second, each to be sent at once."""
+    await bed.fill({})
+    async with bed.worker() as worker, bed.publisher() as publisher:
+        await _send(bed, publisher, _WARMING)
+        machine = Machine(bed.sandbox.pid, worker.pid)
+        return await _late(bed, "passwords, 5/s, for now", await _send(bed, publisher, passwords), machine)
+
+
+async def _send(bed: Bed, publisher: Publisher, passwords: int) -> dict[str, float]:
+    sent = dict[str, float]()
+    for _ in range(passwords):
+        sent |= await bed.publish(publisher, Lane.OTP)
+        await asyncio.sleep(_LONELY_S)
+    return sent
 
 
 async def behind(bed: Bed, schedules: int, *, backlog: int, rate: int) -> Lateness:
@@ -117,8 +137,8 @@ async def _arrived(bed: Bed, due: dict[str, float]) -> dict[str, float]:
 
 def table(rows: Sequence[Lateness]) -> Table:
     """One row for each situation."""
-    shown = Table(title="Lateness of what is due, ms after not_before")
-    for column in ("while", "schedules", "first", "p50", "p99", "last", "others'\nCPU"):
+    shown = Table(title="Lateness of what is due, ms after not_before or the publication")
+    for column in ("while", "requests", "first", "p50", "p99", "last", "others'\nCPU"):
         shown.add_column(column, justify="left" if column == "while" else "right")
     for row in rows:
         figures = (row.late_ms[0], row.median, row.p99, row.late_ms[-1])

@@ -76,6 +76,11 @@ class Program:
         except OSError:
             raise RuntimeError(f"it ended: {self.log.read_text('utf-8', 'replace')[-2000:]}") from None
 
+    def peak_mib(self) -> float:
+        """The most memory that it had so far."""
+        status = Path(f"/proc/{self.pid}/status").read_text("ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
     async def end(self) -> None:
         """SIGTERM, and SIGKILL when that is not enough."""
         if self.process.returncode is None:

@@ -41,6 +41,8 @@ class Run:
     others: dict[str, float]
     #: Part of the machine that programs of somebody else took.
     foreign: float
+    #: The most memory that one of the processes had. MiB.
+    peak: float
 
     @property
     def rate(self) -> float:
@@ -113,7 +115,8 @@ async def _watched(bed: Bed, running: Sequence[Program], messages: int) -> Run:
         elif now - moved > _STUCK_S:
             raise RuntimeError(f"stuck at {done} of {messages} outcomes")
     after = {name: Cpu.of(pid).since(others[name]).both for name, pid in pids.items()}
-    return Run(messages, moved - began, cpu.since(before), after, machine.others())
+    peak = max(one.peak_mib() for one in running)
+    return Run(messages, moved - began, cpu.since(before), after, machine.others(), peak)
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,8 @@ def table(runs: dict[str, list[Run]], trial: Trial, latency_s: float) -> Table:
     """Medians, and the worker's over those of the minimal loop and of the version before."""
     some = next(iter(runs.values()))
     others = list(some[0].others)
-    columns = ("messages/s", "CPU us/message", "of it kernel", "x sandbox's", *(f"{name} us" for name in others))
+    measured = ("messages/s", "CPU us/message", "of it kernel", "x sandbox's", "peak MiB")
+    columns = (*measured, *(f"{name} us" for name in others))
     conditions = f"the API answers after {latency_s * 1000:g} ms, processes: {trial.processes}"
     shown = Table(title=f"Throughput: {trial.messages} messages, {conditions}, medians of {trial.rounds} runs")
     for column in ("", *columns):
@@ -173,5 +177,6 @@ def _medians(runs: Sequence[Run], others: Sequence[str]) -> list[float]:
         median(run.cost_us for run in runs),
         median(run.cpu.system / run.messages * 1e6 for run in runs),
         median(run.relative for run in runs),
+        median(run.peak for run in runs),
         *(median(run.others[name] / run.messages * 1e6 for run in runs) for name in others),
     ]
