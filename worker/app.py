@@ -12,7 +12,6 @@ import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final
 
 from worker import __version__
@@ -48,7 +47,10 @@ _DEBT_PAUSE_S: Final = 0.25
 #: From the last acknowledgement to the end of its connection. A quorum queue loses acknowledgements that it has not
 #: applied when their channel closes (RabbitMQ 3.10.8: 12 of 500), and what was done would come, and be sent, again.
 _LAST_ACKS_S: Final = 0.25
-_now: Final = partial(datetime.now, UTC)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class App:

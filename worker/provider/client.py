@@ -9,7 +9,6 @@ import random
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -39,13 +38,10 @@ _ALWAYS: Final = head(
 _PORTS: Final = {"http": 80, "https": 443}
 #: Codes after which other keys are looked for.
 _REFUSED_KEY: Final = ("InvalidSecurityToken", "InvalidAccessKeyId")
-_now: Final = partial(datetime.now, UTC)
-#: Seeded by the operating system, and not asked for secrets: a nonce must be new, it need not be hidden.
-_dice: Final = random.Random()  # noqa: S311 - see above
 
 
-def _nonce() -> str:
-    return f"{_dice.getrandbits(128):032x}"
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Client:
@@ -58,13 +54,13 @@ class Client:
         *,
         credentials: Credentials | None = None,
         now: Callable[[], datetime] = _now,
-        nonce: Callable[[], str] = _nonce,
+        nonce: Callable[[], str] | None = None,
     ) -> None:
         """Call as *settings* say, with keys of *credentials* (default: as *settings* say, too)."""
         self._settings = settings
         self._credentials = credentials or credentials_of(settings, events)
         self._now = now
-        self._nonce = nonce
+        self._nonce = nonce or _nonces()
         self._endpoint = parse(settings.endpoint, ENDPOINT)
         self._host = _host_header(self._endpoint)
         self._pool: Pool | None = None
@@ -122,6 +118,15 @@ class Client:
         if answer is None or isinstance(answer, Fault):
             return answer
         return read_reply(answer.status, answer.headers, answer.body)
+
+
+def _nonces() -> Callable[[], str]:
+    """Make a source of nonces, seeded by the operating system: one that two processes share would repeat itself.
+
+    It is not asked for secrets: a nonce must be new, it need not be hidden.
+    """
+    dice = random.Random()  # noqa: S311 - see above
+    return lambda: f"{dice.getrandbits(128):032x}"
 
 
 def _host_header(endpoint: Address) -> str:

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, BinaryIO, Final, TypeAlias
 
 import orjson
@@ -28,7 +27,10 @@ _SEVERITY: Final = {Level.DEBUG: 10, Level.INFO: 20, Level.WARNING: 30, Level.ER
 #: Digits kept behind the point of a second: 0.1 ms.
 _DIGITS: Final = 4
 _JSON: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
-_now: Final = partial(datetime.now, UTC)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _standard_output() -> int | BinaryIO:
