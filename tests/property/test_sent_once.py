@@ -50,6 +50,9 @@ ANSWERS: Final[tuple[tuple[bool, Reply | Fault], ...]] = (
     (False, Fault.NOT_REACHED),
 )
 
+#: A copy is delivered so often at most until it rests: it asks every 2 s while a lease lasts, and may be sent again.
+DELIVERIES: Final = 20
+
 #: How far a delivery goes in one go, how long a call lasts, and what happens then.
 STEPS: Final = st.integers(1, 5)
 SECONDS: Final = st.sampled_from([0, 1, 13])
@@ -327,7 +330,8 @@ class SentOnce(RuleBasedStateMachine):
         """When nothing goes wrong any more, everything comes to rest."""
         if not hasattr(self, "queue"):
             return
-        for _ in range(100):
+        most = 1 + DELIVERIES * (len(self.queue) + len(self.hands))
+        for _ in range(most):
             while self.late:
                 self.late.pop(0)()
             while self.debts:
@@ -337,7 +341,7 @@ class SentOnce(RuleBasedStateMachine):
             if not self.queue:
                 return
             self.take()
-        raise AssertionError(f"after 100 deliveries {len(self.queue)} copies are still on their way")
+        raise AssertionError(f"after {most} deliveries {len(self.queue)} copies are still on their way")
 
     # -- the promises -------------------------------------------------------------------------------------------
 

@@ -95,6 +95,13 @@ def test_they_are_enough_while_they_come_no_more_rarely_than_one_in_ten_minutes(
     assert isinstance(settle(dead, INVALID, at_s=6600.1), Released)
 
 
+def test_internal_errors_that_are_rare_are_no_reason_beside_other_dead_letters_that_are_not() -> None:
+    brake = settle(Released(), BUG)
+    brake = settle(brake, INVALID, INVALID, at_s=1300)
+
+    assert isinstance(settle(brake, BUG, at_s=1300), Released)
+
+
 def test_old_ones_do_not_hide_the_new_ones() -> None:
     brake = settle(settle(Released(), BUG), *[GOOD] * 5, at_s=4000)
 

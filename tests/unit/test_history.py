@@ -37,6 +37,10 @@ def test_the_oldest_entries_give_way() -> None:
     assert [entry.code for entry in history.entries] == [str(number) for number in range(5, MOST_ENTRIES + 5)]
 
 
+def test_twenty_entries_are_kept() -> None:
+    assert MOST_ENTRIES == 20
+
+
 def test_a_longer_history_than_is_kept_is_read_from_its_end() -> None:
     entries = tuple(HistoryEntry(NOW, str(number), "transient") for number in range(MOST_ENTRIES + 1))
 
