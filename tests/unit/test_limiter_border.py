@@ -73,6 +73,18 @@ def test_an_answer_that_cannot_be_read_is_none() -> None:
             ResponseError("The user executing the script can't run this command or subcommand script: 4711"),
             f"{REFUSED} do what is needed: {REMEDY}",
         ),
+        (
+            ResponseError("ACL failure in script: User u has no permissions to run the 'hset' command script: 4711"),
+            f"{REFUSED} run HSET: {REMEDY}",
+        ),
+        (
+            ResponseError("ACL failure in script: No permissions to access a key script: 4711, on @user_script:1."),
+            f"{REFUSED} use the keys of redis.namespace: {REMEDY}",
+        ),
+        (
+            NoPermissionError("No permissions to access a key"),
+            f"{REFUSED} use the keys of redis.namespace: {REMEDY}",
+        ),
         (AuthenticationError("WRONGPASS hunter2"), "Redis refuses the user or the password of redis.url"),
         (ResponseError("NOREPLICAS for {sms}:1:r:85251234567"), "Redis refuses: NOREPLICAS"),
         (ResponseError("wrong {sms}:1:r:85251234567"), "Redis refuses: ResponseError"),

@@ -22,8 +22,11 @@ from worker.limiter.scripts import Script
 
 #: The command in Redis' own words for what a user may not do.
 _REFUSED_COMMAND: Final = re.compile(r"run the '([A-Za-z|-]{1,40})' command")
-#: The beginnings of what Redis 6 and 7.0 say when a script may not do something: there it is no NOPERM.
-_REFUSED_IN_SCRIPT: Final = "The user executing the script can't"
+#: The beginnings of what Redis 6 and 7.0, and Redis 7.2 and Valkey, say when a script may not do something: there it
+#: is no NOPERM.
+_REFUSED_IN_SCRIPT: Final = ("The user executing the script can't", "ACL failure in script")
+#: What none of them says of anything but keys: one, or some.
+_REFUSED_KEY: Final = re.compile(r"\bkeys?\b")
 
 
 @contextmanager
@@ -93,7 +96,7 @@ def _not_permitted(refusal: str, script: Script | None) -> str:
     """What to do about a user without a right: *refusal* names the command, or the line of *script* that has it."""
     found = _REFUSED_COMMAND.search(refusal)
     command = found[1] if found else script and refused_command(script, refusal)
-    if "keys" in refusal:
+    if found is None and _REFUSED_KEY.search(refusal):
         what = "use the keys of redis.namespace"
     elif command:
         what = f"run {command.upper()}"
