@@ -15,6 +15,7 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
 from worker.core.outcome.catalog import catalog
+from worker.core.outcome.outcome import Reply
 from worker.errors import LimiterUnavailable
 from worker.settings.sections import LogSettings, SentrySettings
 from worker.telemetry.open import Observed, open_telemetry
@@ -260,6 +261,13 @@ def test_a_number_is_masked_in_any_disguise(hidden: str) -> None:
 @pytest.mark.parametrize("make", [object, lambda: raised(NUMBER, TEXT), lambda: SecretStr(NUMBER)])
 def test_an_object_is_told_by_its_type(make: Callable[[], object]) -> None:
     assert NUMBER not in repr(scrub({"value": make()}))
+
+
+def test_a_value_of_ours_is_told_by_its_type_though_it_is_a_tuple() -> None:
+    reply = Reply(200, "OK", message_id=TEXT)
+
+    assert scrub({"value": reply, "values": [reply]}) == {"value": "Reply", "values": ["Reply"]}
+    assert scrub((1, "two")) == [1, "two"]
 
 
 def test_an_exception_is_told_without_its_text() -> None:

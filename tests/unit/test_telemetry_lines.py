@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import orjson
 import pytest
@@ -203,3 +203,42 @@ def test_everything_is_written_when_somebody_reads() -> None:
     missing = sum(line["lines"] for line in told if line["event"] == "log.dropped")
     assert len([line for line in told if line["event"] == "worker.started"]) + missing == 21_000
     assert dropped == [f"sms_log_lines_dropped_total {float(missing)}"]
+
+
+class Ringing(list[bytes]):
+    """While a line is taken, something else is told in the same thread, as the garbage collector has it."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        super().__init__()
+        self._ring: Callable[[], None] | None = ring
+
+    def append(self, line: bytes) -> None:
+        super().append(line)
+        ring, self._ring = self._ring, None
+        if ring is not None:
+            ring()
+
+
+def test_what_is_told_while_a_line_is_taken_is_written_too(pipe: tuple[int, int]) -> None:
+    out, into = pipe
+    lines = Written(into)
+    lines._waiting = Ringing(lambda: lines.write(b"inner\n"))
+    telling = threading.Thread(target=lines.write, args=(b"outer\n",), daemon=True)
+    telling.start()
+    telling.join(PATIENCE_S)
+
+    assert not telling.is_alive(), "it waits for itself"
+    lines.wait_idle()
+    assert os.read(out, 4096) == b"outer\ninner\n"
+    assert (lines._count, lines._size) == (0, 0)
+    lines.close()
+
+
+def test_whoever_hears_of_a_dropped_line_may_tell_more(pipe: tuple[int, int]) -> None:
+    """It is told outside of the lock: whoever hears it has locks of its own."""
+    held: list[bool] = []
+    lines = Lines(pipe[1], lambda _: held.append(lines._lock._is_owned()), lambda _: b"")  # type: ignore[attr-defined]
+    lines.close()
+    lines.write(b"late\n")
+
+    assert held == [False]

@@ -2,6 +2,10 @@
 
 import io
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import catalog
 from worker.core.outcome.outcome import Scope
 from worker.settings.sections import LogSettings, SentrySettings
+from worker.telemetry import metric as module
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.metrics import METRICS
 from worker.telemetry.open import Observed, open_telemetry
@@ -144,3 +149,52 @@ def test_the_exposition_holds_every_metric_with_its_sentence(observed: Observed)
         assert families[metric.name.removesuffix("_total")].documentation == metric.sentence
         assert re.fullmatch(r"sms_[a-z_]+_(total|seconds)", metric.name)
         assert metric.sentence.endswith(".")
+
+
+#: Scrapes while the garbage collector keeps finding futures that failed unseen, which asyncio then logs.
+COLLECTED = """
+import asyncio, gc, io
+from worker.core.outcome.catalog import catalog
+from worker.settings.sections import LogSettings, SentrySettings
+from worker.telemetry.libraries import libraries_heard
+from worker.telemetry.open import open_telemetry
+class Cycle: pass
+observed = open_telemetry(LogSettings(), SentrySettings(), catalog(), "test", stream=io.BytesIO())
+loop = asyncio.new_event_loop()
+with libraries_heard(observed.events):
+    gc.disable()
+    for turn in range(400):
+        cycle = Cycle()
+        cycle.own, cycle.future = cycle, loop.create_future()
+        cycle.future.set_exception(ValueError())
+        del cycle
+        gc.set_threshold(1 + turn % 40, 1, 1)
+        gc.enable()
+        observed.metrics.exposition()
+        observed.events.emit("delivery.settled", lane="otp", disposition="done", error_class="accepted", total_s=0.1)
+        gc.disable()
+gc.collect()
+print(observed.metrics.registry.get_sample_value("sms_events_total", {"level": "error"}))
+"""
+
+
+def test_what_the_garbage_collector_finds_meanwhile_is_counted_and_nobody_waits_for_it() -> None:
+    done = subprocess.run([sys.executable, "-c", COLLECTED], capture_output=True, text=True, timeout=60, check=True)
+
+    assert float(done.stdout) > 0, "nothing was found: nothing was tested"
+
+
+def test_a_series_that_begins_during_a_scrape_is_in_the_next(
+    observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = (code for code in ("OK", "QPS_LIMIT_CONTROL"))
+
+    def ringing(buckets: list[int]) -> Iterator[int]:
+        for code in new:
+            observed.events.emit("hold.set", scope="account", code=code)
+        return accumulate(buckets)
+
+    monkeypatch.setattr(module, "accumulate", ringing)
+    observed.metrics.exposition()
+
+    assert "QPS_LIMIT_CONTROL" in observed.metrics.exposition()[0].decode()

@@ -38,39 +38,44 @@ class Lines:
         self._target = target
         self._dropped = dropped
         self._notice = notice
-        self._lock = threading.Lock()
+        #: Held for moments only. Reentrant, because the garbage collector may run meanwhile, and what it finds may be
+        #: told: then this thread comes again. So nothing of others is called while it is held.
+        self._lock = threading.Condition(threading.RLock())
         self._waiting: list[bytes] = []
         #: Lines and bytes that wait or are under way.
         self._count = self._size = 0
         #: Dropped and not yet told.
         self._untold = 0
-        self._has_some = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._is_started = False
         #: Whether the last write ended within a line.
         self._is_torn = False
 
     def write(self, line: bytes) -> None:
         """Take *line*, which ends with its line end."""
         with self._lock:
-            if self._count < MOST_LINES and self._size + len(line) <= MOST_BYTES and not self._closing.is_set():
-                was_idle = not self._waiting
+            has_room = self._count < MOST_LINES and self._size + len(line) <= MOST_BYTES and not self._closing.is_set()
+            if has_room:
+                is_first = not self._waiting
                 self._waiting.append(line)
                 self._count += 1
                 self._size += len(line)
-                if self._thread is None:
+                if not self._is_started:
+                    self._is_started = True
                     self._start()
+                if is_first:
+                    self._lock.notify()
             else:
-                was_idle = False
                 self._untold += 1
-                self._dropped(1)
-        if was_idle:
-            self._has_some.set()
+        if not has_room:
+            self._dropped(1)
 
     def close(self, patience_s: float = 1.0) -> None:
         """Write what waits, for so long at the most; what comes afterwards is dropped."""
         self._closing.set()
-        self._has_some.set()
+        with self._lock:
+            self._lock.notify()
         atexit.unregister(self.close)
         if self._thread is not None:
             self._thread.join(patience_s)
@@ -83,16 +88,16 @@ class Lines:
 
     def _run(self) -> None:
         while True:
-            self._has_some.wait()
+            with self._lock:
+                self._lock.wait_for(lambda: self._waiting or self._closing.is_set())
             is_last = self._closing.wait(_GATHER_S)
             with self._lock:
-                self._has_some.clear()
                 batch, self._waiting = self._waiting, []
                 untold = self._untold
-            lost = self._write_all(batch, untold)
+            lost, size = self._write_all(batch, untold), sum(map(len, batch))
             with self._lock:
                 self._count -= len(batch)
-                self._size -= sum(map(len, batch))
+                self._size -= size
                 self._untold += lost or -untold
             if lost:
                 self._dropped(lost)

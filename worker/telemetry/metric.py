@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
-from threading import Lock
+from threading import RLock
 from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
@@ -72,7 +72,8 @@ class Instruments(Collector):
         #: By name and labels, as they are written.
         self._written: dict[tuple[str, ...], Series] = {}
         #: Held while numbers change: lines that standard output did not take are counted by the thread that writes.
-        self.lock: Final = Lock()
+        #: Reentrant, because the garbage collector may run meanwhile, and what it finds may be told, and counted.
+        self.lock: Final = RLock()
         for metric in table:
             if not metric.labels:
                 self._find(metric.name, ())
@@ -97,7 +98,8 @@ class Instruments(Collector):
     def collect(self) -> Iterator[PrometheusMetric]:
         """What the library writes."""
         with self.lock:
-            found = [(key, series.total, tuple(accumulate(series.buckets))) for key, series in self._written.items()]
+            written = self._written.copy()  # see `lock`: there may be more of them before this ends
+            found = [(key, series.total, tuple(accumulate(series.buckets))) for key, series in written.items()]
         families: dict[str, CounterMetricFamily | HistogramMetricFamily] = {}
         for name, metric in self._table.items():
             family = CounterMetricFamily if metric.kind is MetricKind.COUNTER else HistogramMetricFamily

@@ -58,7 +58,7 @@ def scrub(value: Any) -> Any:
             return value if abs(value) < _SHORTEST_NUMBER else MASK
         case Mapping():
             return {scrub_text(str(key)): each if key in FREE else scrub(each) for key, each in value.items()}
-        case list() | tuple() | set() | frozenset():
+        case list() | tuple() | set() | frozenset() if not hasattr(value, "_fields"):  # a named tuple is no container
             return [scrub(each) for each in value]
         case _:
             return type(value).__name__
