@@ -229,3 +229,12 @@ def test_the_type_tells_the_lane() -> None:
 )
 def test_a_number_is_shown_with_its_middle_masked(number: str, shown: str) -> None:
     assert masked(number) == shown
+
+
+def test_the_digits_are_those_of_its_own_number_in_a_copy_too() -> None:
+    sms = parsed(to="+85251234567")
+
+    assert sms.number == "85251234567"
+    assert sms.model_copy(update={"to": "+6581234567"}).number == "6581234567"
+    with pytest.raises(ValidationError):
+        sms.number = "1"  # type: ignore[misc]

@@ -22,10 +22,10 @@ from worker.limiter.scripts import Script
 
 #: The command in Redis' own words for what a user may not do.
 _REFUSED_COMMAND: Final = re.compile(r"run the '([A-Za-z|-]{1,40})' command")
-#: The beginnings of what Redis 6 and 7.0, and Redis 7.2 and Valkey, say when a script may not do something: there it
-#: is no NOPERM.
+#: The beginnings of what Redis 6 and 7.0, and Redis 8 and Valkey 8, say when a script may not do something: there it is
+#: no NOPERM.
 _REFUSED_IN_SCRIPT: Final = ("The user executing the script can't", "ACL failure in script")
-#: What none of them says of anything but keys: one, or some.
+#: One, or some, as each of them says it.
 _REFUSED_KEY: Final = re.compile(r"\bkeys?\b")
 
 

@@ -7,7 +7,6 @@ typo must not change meaning silently.
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cached_property
 from typing import Annotated, Any, Final, Self
 
 import orjson
@@ -181,7 +180,7 @@ class SmsRequest(Part):
             return []
         return ["from: must be up to 11 letters and digits, or up to 15 digits"]
 
-    @cached_property
+    @property
     def number(self) -> str:
         """The recipient as the provider wants it: digits only."""
         return self.to.removeprefix("+")
