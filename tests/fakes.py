@@ -13,6 +13,7 @@ from worker.core.limits.quota import Admission, Admitted, Grant, Operation, Slot
 from worker.core.message.decode import RawMessage, Request
 from worker.core.message.lane import Lane
 from worker.core.message.request import SmsRequest
+from worker.core.outcome.members import BatchReply
 from worker.core.outcome.outcome import Acceptance, Fault, OnHold, Reply
 from worker.core.outgoing.envelope import Outgoing
 from worker.errors import LimiterUnavailable
@@ -86,6 +87,23 @@ class FakeHolds:
 
 
 @dataclass
+class FakeCallSize:
+    """As large as a test says; remembers what it was told."""
+
+    bytes: int = 100_000
+    told: list[tuple[str, int]] = field(default_factory=list)
+
+    async def most(self) -> int:
+        return self.bytes
+
+    async def accepted(self, size: int) -> None:
+        self.told.append(("accepted", size))
+
+    async def refused(self, size: int, *, certainly: bool) -> None:
+        self.told.append(("refused" if certainly else "cut", size))
+
+
+@dataclass
 class FakeLimiter:
     """Grants whatever is asked, unless a test says otherwise."""
 
@@ -109,6 +127,7 @@ class FakeLimiter:
     def __post_init__(self) -> None:
         self.open.set()
         self.holds = FakeHolds(self.taught)
+        self.call_size = FakeCallSize()
 
     async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         self.asked.append((operation, lane, want))
@@ -158,7 +177,12 @@ class FakeProvider:
     """Answers OK, or what the test says for a request id."""
 
     answers: dict[str, Reply | Fault | Exception] = field(default_factory=dict)
+    #: What calls with several messages are answered, in their order; then everything is accepted.
+    batch_answers: list[BatchReply | Fault | Exception] = field(default_factory=list)
     sent: list[Request] = field(default_factory=list)
+    #: The requests of each call with several messages, and its task id.
+    batches: list[tuple[Sequence[Request], str]] = field(default_factory=list)
+    base_size: int = 100
     validities: list[int] = field(default_factory=list)
     #: Cleared, calls hang until it is set.
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -174,6 +198,20 @@ class FakeProvider:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def send_batch(self, requests: Sequence[Request], validity_s: int, task_id: str) -> BatchReply | Fault:
+        self.batches.append((requests, task_id))
+        self.validities.append(validity_s)
+        await self.open.wait()
+        if not self.batch_answers:
+            return BatchReply(OK._replace(message_id=None, segments=None), success_count=len(requests))
+        answer = self.batch_answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def size_of(self, request: Request) -> int:
+        return len(request.sms.text or "") + len(request.sms.number)
 
     @property
     def sent_ids(self) -> list[str]:

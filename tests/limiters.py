@@ -72,6 +72,7 @@ async def started(
     caps: Sequence[Cap] = (),
     events: RecordingEvents | None = None,
     patience: timedelta = timedelta(seconds=2),
+    most_call_bytes: int = 0,
 ) -> AsyncIterator[RedisLimiter]:
     """A limiter that has started; with *clock* its silence is over as well."""
     limiter = RedisLimiter(
@@ -83,6 +84,7 @@ async def started(
         memory=timedelta(hours=72),
         lease=LEASE,
         events=events or RecordingEvents(),
+        most_call_bytes=most_call_bytes,
         now_us=clock or redis_time,
     )
     await limiter.start()
@@ -125,6 +127,7 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
         lambda: limiter.holds.undecided(_SENDER),
         lambda: limiter.holds.unprobed(_SENDER),
         lambda: limiter.holds.works(_SENDER, probed=True),
+        lambda: limiter.call_size.refused(7_000, certainly=True),
         look,
         lambda: eviction_policy(redis),
     ]

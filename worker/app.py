@@ -19,17 +19,24 @@ from worker.broker.consumer import Intake
 from worker.broker.fit import fit_topology
 from worker.broker.publisher import BrokerPublisher
 from worker.broker.settle import BrokerSettler
+from worker.core.batch import BatchKey, batch_key
+from worker.core.limits.quota import Operation
+from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
 from worker.delivery.attempt import Attempts
+from worker.delivery.batch_call import BatchCalls
+from worker.delivery.batches import Batches
+from worker.delivery.canaries import Canaries
 from worker.delivery.dispatch import Dispatch
 from worker.delivery.intake_control import IntakeControl, Standstill
 from worker.delivery.pipeline import Pipeline
 from worker.delivery.sender import Sender
+from worker.delivery.waiting_room import WaitingRoom
 from worker.errors import LimiterUnavailable, WorkerError
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.watch import LimiterWatch
 from worker.provider.client import Client
-from worker.settings.policy import brake_of, caps_of, lease_of, policy_of, quotas_of, windows_of
+from worker.settings.policy import brake_of, caps_of, lease_of, policy_of, prefetch_of, quotas_of, windows_of
 from worker.settings.sections import Settings
 from worker.settings.weaknesses import weaknesses
 from worker.shutdown import Parts, Shutdown, end, on_signals
@@ -69,10 +76,12 @@ class App:
             memory=settings.ledger.memory,
             lease=lease_of(settings),
             events=events,
+            most_call_bytes=settings.batch.most_bytes,
         )
-        self.provider = Client(settings.provider, events)
+        self.provider = Client(settings.provider, events, batch=settings.batch)
         self.watch = LimiterWatch(self.limiter, settings.redis, events)
         attempts = Attempts(self.limiter, self.provider, policy.catalog, events, now=_now, can_settle=self._can_settle)
+        room = WaitingRoom(self._batch_key)
         self.dispatch = Dispatch(
             self.limiter,
             attempts,
@@ -80,7 +89,20 @@ class App:
             quotas=quotas,
             concurrency=settings.provider.concurrency,
             patience=settings.worker.patience,
+            room=room,
             can_settle=self._can_settle,
+        )
+        canaries, put_back = Canaries(), self.dispatch.put_back
+        calls = BatchCalls(
+            *(self.limiter, attempts, self.provider, policy.catalog, events), put_back=put_back, now=_now
+        )
+        self.batches = Batches(
+            *(self.limiter, self.provider, room, calls, canaries, events),
+            quota=quotas[Operation.BATCH],
+            singles_per_s=lambda: quotas[Operation.GLOBE].rate,
+            size=lambda: settings.batch.size,
+            can_settle=self._can_settle,
+            now=_now,
         )
         self.topology = policy.topology
         self.publisher = BrokerPublisher(settings.broker, policy.topology, events)
@@ -95,7 +117,7 @@ class App:
             settled=self.intake_control.settled,
             may_send=self.intake_control.lets_send,
         )
-        prefetch = {lane: settings.lanes.of(lane).prefetch for lane in lanes}
+        prefetch = {lane: prefetch_of(settings, lane) for lane in lanes}
         self.intake = Intake(
             settings.broker, policy.topology, prefetch, pipeline.receive, events, impatient=self._hurry
         )
@@ -120,6 +142,11 @@ class App:
             braked=str(self.intake_control.braked) if self.intake_control.braked else None,
             standstill=self.intake_control.standstill,
         )
+
+    def _batch_key(self, request: Request) -> BatchKey | None:
+        if not self.settings.batch.size:
+            return None
+        return batch_key(request, (request.deadline - _now()).total_seconds())
 
     def _can_settle(self) -> bool:
         return self.publisher.is_connected and not self.publisher.blocked and not self.settler.is_stuck
@@ -180,6 +207,7 @@ class App:
         parts.start(self.watch.run(), "watch")
         await self.provider.start()
         parts.start(self.dispatch.run(), "dispatch")
+        parts.start(self.batches.run(), "batches")
         await fit_topology(self.settings.broker, self.topology, self._events)
         parts.start(self.publisher.run(), "broker publish")
         await _until(lambda: self.publisher.is_connected)
@@ -212,7 +240,7 @@ class App:
 
     async def _finish(self) -> None:
         await self.intake.stop()
-        await self.dispatch.drain()
+        await asyncio.gather(self.batches.drain(), self.dispatch.drain())
         await self.intake.wait_idle()
         await asyncio.sleep(_LAST_ACKS_S)
         await self._pay_debts()

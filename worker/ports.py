@@ -11,6 +11,7 @@ from worker.core.limits.quota import Admission, Admitted, Grant, Operation
 from worker.core.message.decode import RawMessage, Request
 from worker.core.message.lane import Lane
 from worker.core.message.request import SmsRequest
+from worker.core.outcome.members import BatchReply
 from worker.core.outcome.outcome import Acceptance, Fault, OnHold, Reply
 from worker.core.outgoing.envelope import Outgoing
 
@@ -96,12 +97,32 @@ class Holds(Protocol):
         """
 
 
+class CallSize(Protocol):
+    """How large a batch call may be, found out once for all workers. Every method raises LimiterUnavailable."""
+
+    async def most(self) -> int:
+        """Bytes of the next call at the most."""
+
+    async def accepted(self, size: int) -> None:
+        """A call of *size* bytes reached the provider."""
+
+    async def refused(self, size: int, *, certainly: bool) -> None:
+        """A call of *size* bytes was too large for something on the way.
+
+        Not *certainly*: its connection was cut, which says something of a call larger than all that were accepted.
+        """
+
+
 class Limiter(Protocol):
     """The limits shared by all workers. Every method raises LimiterUnavailable when nothing may be sent."""
 
     @property
     def holds(self) -> Holds:
         """The scopes for which sending is stopped."""
+
+    @property
+    def call_size(self) -> CallSize:
+        """How large a batch call may be."""
 
     async def grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         """Book up to *want* slots (at least one is meant) for requests of *lane*."""
@@ -149,3 +170,16 @@ class Provider(Protocol):
 
         Failures are values. It raises only for a bug of ours that shows before the first byte is written.
         """
+
+    async def send_batch(self, requests: Sequence[Request], validity_s: int, task_id: str) -> BatchReply | Fault:
+        """Make one call for all of *requests*: free texts of one type and sender, each to another number.
+
+        *task_id* comes back in the receipt of each. Otherwise as `send`.
+        """
+
+    def size_of(self, request: Request) -> int:
+        """Bytes that *request* adds to a call with several messages, in the form in which they are sent."""
+
+    @property
+    def base_size(self) -> int:
+        """Bytes of a call with several messages without any of them, at most."""

@@ -29,7 +29,7 @@ from worker.core.outcome.outcome import (
 )
 from worker.delivery.attempt import Attempts, Use
 from worker.delivery.dispatch import Dispatch
-from worker.delivery.waiting_room import Slot, Waiting
+from worker.delivery.waiting import Slot, Waiting
 from worker.errors import LimiterUnavailable
 
 BEFORE = Acceptance(Accepted("m-1", "R-1", 1, "HK"), 1, NOW)

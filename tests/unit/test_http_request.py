@@ -15,6 +15,12 @@ def test_a_call_is_these_bytes() -> None:
     )
 
 
+def test_a_call_with_a_body_tells_its_length_and_has_no_question_mark_without_a_query() -> None:
+    assert post("", {"host": "h"}, "Accept: a\r\n", b"To=852") == (
+        b"POST / HTTP/1.1\r\nhost: h\r\nAccept: a\r\nContent-Length: 6\r\n\r\nTo=852"
+    )
+
+
 @pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0", "\x7f", "\u2028", "\ud800"])
 def test_what_would_end_a_header_is_refused_and_not_quoted(bad: str) -> None:
     for headers in ({"host": bad}, {bad: "host"}):

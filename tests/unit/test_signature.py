@@ -77,5 +77,17 @@ def test_values_are_encoded_as_rfc_3986_says(value: str, encoded: str) -> None:
     assert canonical_query({"N": value}) == f"N={encoded}"
 
 
+def test_the_body_of_a_form_is_signed_with_its_type() -> None:
+    call = signed(
+        "BatchSendMessageToGlobe", {}, host="sms.example", key=KEY, instant=INSTANT, nonce="n-1", form=b"To=852"
+    )
+
+    signed_names = call.headers["Authorization"].split("SignedHeaders=")[1].split(",")[0]
+    assert call.query == ""
+    assert call.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert call.headers["x-acs-content-sha256"] == hashlib.sha256(b"To=852").hexdigest()
+    assert signed_names.split(";") == sorted(set(call.headers) - {"Authorization"})
+
+
 def test_no_secret_shows_in_a_repr() -> None:
     assert repr(AccessKey("LTAI", "secret-1", "token-1")) == "AccessKey(id='LTAI')"

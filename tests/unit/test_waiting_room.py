@@ -8,7 +8,8 @@ import pytest
 from tests.makers import make_request
 from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
-from worker.delivery.waiting_room import Slot, Waiting, WaitingRoom
+from worker.delivery.waiting import Slot, Waiting
+from worker.delivery.waiting_room import WaitingRoom
 
 
 @pytest.fixture

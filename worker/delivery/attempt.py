@@ -13,7 +13,6 @@ that a call is under way, and once the lease is over that it is unknown. Afterwa
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from time import monotonic
@@ -21,26 +20,22 @@ from typing import Final, NamedTuple
 
 from worker.core.decision.decide import too_soon_or_late
 from worker.core.limits.holds import ACCOUNT, HoldName
-from worker.core.limits.ledger import Busy, Doubtful, Reused, Token, outcome_of
+from worker.core.limits.ledger import outcome_of
 from worker.core.limits.quota import Admitted, Held, Soon
 from worker.core.message.decode import Request
 from worker.core.outcome.catalog import Catalog
 from worker.core.outcome.outcome import (
-    Acceptance,
-    Accepted,
-    Closed,
     Early,
     ErrorClass,
     Failed,
     OnHold,
     Outcome,
-    Sent,
     Unserved,
 )
 from worker.core.outgoing.record import call_fields
-from worker.core.plan import is_certain
+from worker.delivery.claims import Claims
 from worker.delivery.feedback import FinishedCall, apply_feedback
-from worker.delivery.waiting_room import Slot, Waiting
+from worker.delivery.waiting import Slot, Waiting
 from worker.errors import LimiterUnavailable
 from worker.ports import Events, Limiter, Provider
 
@@ -75,7 +70,7 @@ class Attempt(NamedTuple):
 
 
 class Attempts:
-    """Makes calls; knows nothing of other requests."""
+    """Makes single calls; knows nothing of other requests."""
 
     def __init__(
         self,
@@ -88,6 +83,7 @@ class Attempts:
         can_settle: Callable[[], bool],
     ) -> None:
         """While *can_settle* is false no call begins: its outcome could not be told."""
+        self.claims: Final = Claims(limiter, catalog, events, now)
         self._limiter = limiter
         self._provider = provider
         self._catalog = catalog
@@ -128,7 +124,7 @@ class Attempts:
         """
         if self.refusal(waiting) is not None and (refusal := await self.refused(waiting)) is not None:
             return Attempt(Use.FREE, refusal)
-        refused = await self._admit(waiting, slot)
+        refused = await self.claims.admit(waiting, slot)
         if isinstance(refused, Held):
             return Attempt(Use.VOID, None)
         if isinstance(refused, Soon):
@@ -139,44 +135,16 @@ class Attempts:
         claimed = monotonic()
         if (early_s := slot.due - claimed) > 0:
             await asyncio.sleep(early_s + _ROUNDING_S)
-        if not self._may_call(waiting, slot, claimed):
-            await self._release(waiting)
+        if not self.may_call(waiting, slot, claimed):
+            await self.claims.release(waiting)
             return Attempt(Use.FREE, None)
         return Attempt(Use.CALLED, await self._call(waiting, slot))
 
-    async def _admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | Soon | None:
-        """Claim and count *waiting*; returns what stands against it."""
-        waiting.claims += 1
-        token = Token(waiting.caller, waiting.claims)
-        left = waiting.request.deadline - self._now()
-        match await self._limiter.admit(waiting.request, token, left=left, probe=slot.probe):
-            case Admitted() as admitted:
-                waiting.admitted = admitted
-                for name in admitted.probes:
-                    told = {"scope": name.scope.value, "subject": name.subject}
-                    self._events.emit("hold.probe", **told, operation=slot.operation.value)
-                return None
-            case (Held() | Soon()) as later:
-                return later
-            case (Sent() | Busy() | Doubtful() | Reused()) as known:
-                return outcome_of(known, self._catalog)
-            case (Closed() | OnHold()) as closed:
-                return closed
-
-    def _may_call(self, waiting: Waiting, slot: Slot, claimed: float) -> bool:
+    def may_call(self, waiting: Waiting, slot: Slot, claimed: float) -> bool:
         """Ask this last, with nothing to wait for between the answer and the call."""
         now = monotonic()
         is_late = now > slot.use_by or now - claimed > _FRESH_S
         return not is_late and self._can_settle() and self.refusal(waiting) is None
-
-    async def _release(self, waiting: Waiting) -> None:
-        """Give the claim back, so that nobody takes *waiting* for called while it waits for another slot."""
-        admitted, waiting.admitted = waiting.admitted, None
-        if admitted is not None:
-            with suppress(LimiterUnavailable):  # it is told later
-                await self._limiter.record(admitted, None)
-                for name in admitted.probes:
-                    await self._limiter.holds.unprobed(name)
 
     async def unprobed(self) -> None:
         """The slot that was the probe of the account's hold is not used."""
@@ -189,7 +157,7 @@ class Attempts:
         try:
             answer = await self._provider.send(request, min(max(left_s, 1), _LONGEST_VALIDITY_S))
         except Exception:
-            await self._release(waiting)  # not a byte has left
+            await self.claims.release(waiting)  # not a byte has left
             raise
         probes = _probes(waiting, slot)
         answered = self._now()
@@ -204,7 +172,7 @@ class Attempts:
             **call_fields(outcome),
         )
         try:
-            outcome = await self._record(waiting, outcome, answered)
+            outcome = await self.claims.record(waiting, outcome, answered)
             call = FinishedCall(request.sms, slot.operation, probes, answered)
             return await apply_feedback(self._limiter, self._events, call, outcome)
         except LimiterUnavailable:  # the limiter tells of it itself; nothing is granted until it is back
@@ -212,23 +180,6 @@ class Attempts:
         except Exception as error:  # noqa: BLE001 - whatever goes wrong here, what the provider said stands
             self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
             return outcome
-
-    async def _record(self, waiting: Waiting, outcome: Accepted | Failed, at: datetime) -> Accepted | Failed:
-        """Tell the ledger; before the outcome is published, so that a delivery that comes again finds it there."""
-        admitted, waiting.admitted = waiting.admitted, None
-        if admitted is None:
-            raise RuntimeError("a request was called for that was not claimed")
-        news: Acceptance | str | None
-        if isinstance(outcome, Accepted):
-            history = waiting.request.history.called(at)
-            news = Acceptance(outcome, history.attempts, history.first_tried)
-        else:
-            news = None if is_certain(outcome) else outcome.code
-        try:
-            unknowns = await self._limiter.record(admitted, news)
-        except LimiterUnavailable:  # it is told later, and until then the claim stands
-            return outcome
-        return replace(outcome, unknowns=unknowns) if isinstance(outcome, Failed) and news is not None else outcome
 
 
 def _probes(waiting: Waiting, slot: Slot) -> frozenset[HoldName]:

@@ -22,7 +22,8 @@ from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Scope, Unserved
 from worker.core.plan import lease
 from worker.delivery.attempt import Attempts, Use
-from worker.delivery.waiting_room import Slot, Waiting, WaitingRoom
+from worker.delivery.waiting import Slot, Waiting
+from worker.delivery.waiting_room import WaitingRoom
 from worker.errors import LimiterUnavailable
 from worker.ports import Events, Limiter
 
@@ -53,12 +54,13 @@ class Dispatch:
         quotas: Mapping[Operation, Quota],
         concurrency: int,
         patience: timedelta,
+        room: WaitingRoom | None = None,
         can_settle: Callable[[], bool] = lambda: True,
     ) -> None:
         """At most *concurrency* slots are in use; a request that waited for *patience* goes back to its queue.
 
         While *can_settle* is false nobody gets a slot: the outcome could not be published, so the call would be made
-        again.
+        again. Requests wait in *room*, from which batch calls may take them.
         """
         self._limiter = limiter
         self._attempts = attempts
@@ -67,7 +69,7 @@ class Dispatch:
         self._free = concurrency
         self._patience_s = patience.total_seconds()
         self._can_settle = can_settle
-        self._room = WaitingRoom()
+        self._room = room or WaitingRoom()
         self._in_use = 0
         #: Set while no slot is in use.
         self._idle = asyncio.Event()
@@ -91,6 +93,7 @@ class Dispatch:
         It gets none when *is_wanted* is false at its turn. Whoever has the slot gives it to `release`.
         """
         waiting = Waiting(request, monotonic(), self._loop.create_future(), is_wanted, self._caller_name())
+        waiting.key = self._room.key_of(request)
         if self._draining:
             waiting.resolve(_LEAVING)
         elif self._attempts.refusal(waiting) is None or not await self._is_refused(waiting):
@@ -107,7 +110,7 @@ class Dispatch:
         """
         if again is not None:
             again.turn = self._loop.create_future()
-            self._put_back(again)
+            self.put_back(again)
         heir = self._next(slot) if use is Use.FREE else None
         if heir is not None:  # its place among the calls goes with the slot
             heir.resolve(slot)
@@ -118,6 +121,16 @@ class Dispatch:
         if not self._in_use:
             self._idle.set()
         self._free_places(1)
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Let *waiting* wait again: it had a turn, and has no outcome."""
+        rest_s, waiting.rest_s = waiting.rest_s, 0.0
+        if self._draining:
+            waiting.resolve(_LEAVING)
+        elif rest_s > 0:
+            self._room.join_after(waiting, rest_s)
+        else:
+            self._room.join(waiting, at_the_front=True)
 
     def _caller_name(self) -> str:
         return f"{self._me}{next(self._serial):x}"
@@ -247,15 +260,6 @@ class Dispatch:
         self._unprobing.add(task)
         task.add_done_callback(self._unprobing.discard)
 
-    def _put_back(self, waiting: Waiting) -> None:
-        rest_s, waiting.rest_s = waiting.rest_s, 0.0
-        if self._draining:
-            waiting.resolve(_LEAVING)
-        elif rest_s > 0:
-            self._room.join_after(waiting, rest_s)
-        else:
-            self._room.join(waiting, at_the_front=True)
-
     # -- looking after those who wait ---------------------------------------------------------------------------
 
     async def _sweep_forever(self) -> None:
@@ -272,4 +276,4 @@ class Dispatch:
             elif self._attempts.refusal(waiting) is None or not self._room.remove(waiting):
                 continue
             elif not await self._is_refused(waiting):
-                self._put_back(waiting)
+                self.put_back(waiting)

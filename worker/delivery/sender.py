@@ -6,7 +6,7 @@ from worker.core.message.decode import Request
 from worker.core.outcome.outcome import Outcome
 from worker.delivery.attempt import Attempts, Use
 from worker.delivery.dispatch import Dispatch
-from worker.delivery.waiting_room import Slot, Waiting
+from worker.delivery.waiting import Slot, Waiting
 from worker.errors import LimiterUnavailable
 
 

@@ -37,6 +37,8 @@ class Keys:
         self.holds: Final = self._prefix + b"hold"
         self.caps: Final = self._prefix + b"caps"
         self.alive: Final = self._prefix + b"alive"
+        #: How large a batch call may be.
+        self.call_size: Final = self._prefix + b"call_size"
 
     def hold(self, name: HoldName) -> bytes:
         """What is known of the hold of *name*."""

@@ -13,7 +13,7 @@ from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silen
 from worker.core.limits.country import calling_code
 from worker.core.limits.holds import ACCOUNT, names_of, on_hold
 from worker.core.limits.ledger import NOBODY, Known, Token
-from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Soon, Window
+from worker.core.limits.quota import SINGLES, Admission, Admitted, Cap, Grant, Held, Operation, Quota, Soon, Window
 from worker.core.limits.remote_clock import RemoteClock, seen
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
@@ -23,6 +23,7 @@ from worker.limiter import scripts
 from worker.limiter.admission import Counters
 from worker.limiter.batcher import Batcher
 from worker.limiter.border import translated, understood
+from worker.limiter.call_size import RedisCallSize
 from worker.limiter.connection import connect, disconnect, opener
 from worker.limiter.debts import Debts
 from worker.limiter.keys import Keys
@@ -64,6 +65,7 @@ class RedisLimiter:
         memory: timedelta,
         lease: timedelta,
         events: Events,
+        most_call_bytes: int = 0,
         now_us: Callable[[], int] = redis_time,
     ) -> None:
         """Do not connect yet.
@@ -77,6 +79,7 @@ class RedisLimiter:
             memory: How long the ledger remembers a request id.
             lease: Longer than a call can last: a caller, or prober, that has told nothing by then is dead.
             events: Is told when the limits start anew.
+            most_call_bytes: That the members of a batch call may have.
             now_us: What the scripts take for Redis' clock; tests bring their own.
         """
         self._keys = Keys(redis.namespace)
@@ -96,6 +99,7 @@ class RedisLimiter:
         self._batcher = Batcher(opener(self._client), self._patience_s)
         prober = Prober(secrets.token_hex(8), lease // timedelta(microseconds=1))
         self.holds: Final = RedisHolds(self._batcher, self._keys, hold, prober, now_us)
+        self.call_size: Final = RedisCallSize(self._batcher, self._keys, most_call_bytes, now_us)
 
     @property
     def available(self) -> bool:
@@ -275,4 +279,6 @@ class RedisLimiter:
         name = epoch_event(verdict, known=self._is_known)
         self._is_known = True
         if name is not None:
-            self._events.emit(name, pause_s=max(self._silences.values(), default=0) / SECOND_US)
+            # Each operation pauses for itself; that of batch calls, which are few, is longer and says little.
+            pause_us = max((self._silences.get(single, 0) for single in SINGLES), default=0)
+            self._events.emit(name, pause_s=pause_us / SECOND_US)

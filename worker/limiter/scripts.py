@@ -36,6 +36,7 @@ UNPROBED: Final = load("unprobed")
 ADMIT: Final = load("admit", "hold_state", "meet", "calendar", "places", "fit")
 RECORD: Final = load("record", "places")
 CLOSE: Final = load("close")
+CALL_SIZE: Final = load("call_size")
 
 #: All of them.
-EVERY: Final = (GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CLOSE)
+EVERY: Final = (GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CLOSE, CALL_SIZE)

@@ -7,7 +7,7 @@ from typing import Any
 from worker.broker.connection import connected, open_channel
 from worker.broker.depths import Depth, depths
 from worker.core.limits.holds import ACCOUNT, Hold
-from worker.core.limits.quota import Operation
+from worker.core.limits.quota import SINGLES, Operation
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import DEAD_CLASSES
 from worker.core.topology import Topology
@@ -55,9 +55,9 @@ async def ask(settings: Settings) -> Found:
     try:
         async with OperatorLimiter(settings.redis, settings.hold) as limiter:
             found.holds = await limiter.holds.list()
-            found.shared = {operation: await limiter.shared(operation) for operation in Operation}
+            found.shared = {operation: await limiter.shared(operation) for operation in SINGLES}
             quotas = quotas_of(settings)
-            limited = [one for one in Operation if _first(found.shared[one].rate, quotas[one].rate)]
+            limited = [one for one in SINGLES if _first(found.shared[one].rate, quotas[one].rate)]
             found.granted = {operation: rate_per_s(*await limiter.recent_slots(operation)) for operation in limited}
     except LimiterUnavailable as error:
         found.faults.append(str(error))
@@ -69,7 +69,7 @@ def summary(found: Found, settings: Settings) -> dict[str, Any]:
     granted, queues = found.granted, found.queues
     return {
         "lanes": _lanes(found, settings),
-        "quota": [_quota(found, settings, operation) for operation in Operation],
+        "quota": [_quota(found, settings, operation) for operation in SINGLES],
         "queues": None if queues is None else {name: depth.messages for name, depth in queues.items()},
         # Dead-letter queues of which somebody has letters in hand that are not counted.
         "looked_into": None if queues is None else _looked_into(queues, settings),

@@ -11,10 +11,13 @@ from typing import Any, Final
 
 import orjson
 
+from worker.core.outcome.members import BatchReply
 from worker.core.outcome.outcome import Reply
 
 #: Bytes of a body that are worth reading: an answer has less than 1 KiB, what is longer comes from somebody else.
 MOST_BYTES: Final = 65_536
+#: The same for a call with several messages: an answer has up to 1,000 message ids, each with less than 128 characters.
+MOST_BATCH_BYTES: Final = 262_144
 #: Longer identifiers are not the provider's, and they would go into logs and headers.
 _LONGEST_IDENTIFIER: Final = 128
 #: Digits of the longest wait that is believed, in milliseconds: 11 days.
@@ -30,7 +33,25 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     Three shapes are known. The API answers JSON with ``ResponseCode``, whether it took the message or not; its gateway
     answers JSON, or XML, with ``Code``. Any other answer has only its HTTP status.
     """
-    fields = _fields(body)
+    return _reply(status, headers, _fields(body, MOST_BYTES))
+
+
+def read_batch_reply(status: int, headers: Mapping[str, str], body: bytes) -> BatchReply:
+    """Read the answer to a call with several messages; otherwise as `read_reply`.
+
+    Its two lists are documented as strings that hold JSON; lists are taken as well. What it writes when nobody
+    failed is not documented: nothing, null, an empty string and an empty list are the same.
+    """
+    fields = _fields(body, MOST_BATCH_BYTES)
+    return BatchReply(
+        reply=_reply(status, headers, fields),
+        success_count=_count(fields.get("SuccessCount")),
+        failed=_numbers(fields.get("FailedList")),
+        message_ids=_listed(fields.get("MessageIdList")),
+    )
+
+
+def _reply(status: int, headers: Mapping[str, str], fields: Mapping[str, Any]) -> Reply:
     gateway = "ResponseCode" not in fields
     return Reply(
         status=status,
@@ -44,8 +65,8 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     )
 
 
-def _fields(body: bytes) -> dict[str, Any]:
-    if len(body) > MOST_BYTES:
+def _fields(body: bytes, most: int) -> dict[str, Any]:
+    if len(body) > most:
         return {}
     if body.lstrip()[:1] == b"<":
         return _xml_fields(body)
@@ -81,6 +102,27 @@ def _count(value: object) -> int | None:
     """The provider writes numbers as texts."""
     word = _identifier(value)
     return int(word) if word and _is_number(word) else None
+
+
+def _numbers(value: object) -> tuple[str, ...] | None:
+    """The numbers of a list, which may be absent or empty, as digits; None when it cannot be read."""
+    if value is None or (isinstance(value, str) and value.strip() in {"", "null"}):
+        return ()
+    listed = _listed(value)
+    return None if listed is None else tuple([number.removeprefix("+") for number in listed])
+
+
+def _listed(value: object) -> tuple[str, ...] | None:
+    """The identifiers of a list, or of a string that holds one as JSON; None when it is anything else."""
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return None
+    if not isinstance(value, list):
+        return None
+    words = [_identifier(each) for each in value]
+    return None if None in words else tuple([word for word in words if word is not None])
 
 
 def _country(value: object) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
+from worker.core.batch import BATCHED
 from worker.core.decision.policy import Backoff, Policy, RetryPolicy
 from worker.core.limits.brake import Limits
 from worker.core.limits.quota import Cap, Operation, Quota, Window
@@ -12,6 +13,8 @@ from worker.core.outcome.catalog import catalog
 from worker.core.topology import Bounds, Topology
 from worker.settings.sections import Settings
 
+#: The guard of batch calls at least: they are large, so their way to the provider takes more or less time.
+_LEAST_BATCH_GUARD: Final = timedelta(milliseconds=50)
 #: For what comes before a call and after it: a slot that is not due yet, a busy machine, a Redis that is slow.
 _LEASE_MARGIN: Final = timedelta(seconds=5)
 
@@ -42,15 +45,27 @@ def lease_of(settings: Settings) -> timedelta:
 
 
 def quotas_of(settings: Settings) -> Mapping[Operation, Quota]:
-    """The quota of each operation; a lane's floor is its share of the rate."""
+    """The quota of each operation; a lane's floor is its share of the rate. Batch calls have no floors."""
     rates = {
         Operation.GLOBE: settings.quota.send_message_to_globe,
         Operation.TEMPLATE: settings.quota.send_message_with_template,
     }
-    return {
-        operation: Quota(rate, settings.quota.guard, {lane: rate * settings.lanes.of(lane).floor for lane in Lane})
+    guard = settings.quota.guard
+    singles = {
+        operation: Quota(rate, guard, {lane: rate * settings.lanes.of(lane).floor for lane in Lane})
         for operation, rate in rates.items()
     }
+    batch = Quota(settings.quota.batch_send_message_to_globe, max(guard, _LEAST_BATCH_GUARD))
+    return {**singles, Operation.BATCH: batch}
+
+
+def prefetch_of(settings: Settings, lane: Lane) -> int:
+    """Unsettled deliveries of *lane* that a worker has at the most from each of its queues.
+
+    Enough for the next batch call, and for the one after it while that is under way.
+    """
+    more = 2 * settings.batch.size if lane in BATCHED else 0
+    return settings.lanes.of(lane).prefetch + more
 
 
 def windows_of(settings: Settings) -> tuple[Window, ...]:

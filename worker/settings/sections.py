@@ -92,7 +92,16 @@ class QuotaSettings(Section):
 
     send_message_to_globe: Annotated[Whole, Field(ge=0, le=4000)] = 30
     send_message_with_template: Annotated[Whole, Field(ge=0, le=4000)] = 30
+    batch_send_message_to_globe: Annotated[Whole, Field(ge=0, le=100)] = 1
     guard: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(milliseconds=500))] = timedelta(milliseconds=10)
+
+
+class BatchSettings(Section):
+    """Calls that send several messages."""
+
+    size: Annotated[Whole, Field(ge=0, le=1000)] = 0
+    most_bytes: Annotated[Whole, Field(ge=7500, le=1_000_000)] = 163_840
+    parameters: Literal["query", "form"] = "query"
 
 
 class LaneSettings(Section):
@@ -249,6 +258,7 @@ class Settings(Section):
     redis: RedisSettings = RedisSettings()
     provider: ProviderSettings = ProviderSettings()
     quota: QuotaSettings = QuotaSettings()
+    batch: BatchSettings = BatchSettings()
     lanes: LanesSettings = LanesSettings()
     limits: LimitsSettings = LimitsSettings()
     ledger: LedgerSettings = LedgerSettings()

@@ -164,6 +164,18 @@ _TABLE: Final = (
         "A call was made.",
         *("operation", "lane", "code", "error_class", "waited_s", "duration_s", "lateness_s"),
     ),
+    _event(
+        "batch.called",
+        _DEBUG,
+        "The provider took a batch call; members that it names as failed go alone to learn why.",
+        *("members", "accepted", "failed", "doubtful"),
+    ),
+    _event(
+        "batch.refused",
+        _DEBUG,
+        "A batch call was not taken; the resort says how its members are tried again.",
+        *("members", "resort", "code", "error_class"),
+    ),
     _event("provider.unlisted_code", _ERROR, "The catalogue does not list this code.", "code", reported=True),
     _event("provider.credentials_refreshed", _INFO, "New credentials are in use.", "source", "temporary"),
     _event("provider.credentials_failed", _ERROR, "No credentials could be had.", "has_key", "error"),

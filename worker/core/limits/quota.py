@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from worker.core.limits.holds import HoldName
 from worker.core.limits.ledger import Known
@@ -22,11 +22,17 @@ class Operation(StrEnum):
 
     GLOBE = "SendMessageToGlobe"
     TEMPLATE = "SendMessageWithTemplate"
+    #: Up to 1,000 messages in one call.
+    BATCH = "BatchSendMessageToGlobe"
 
     @classmethod
     def of(cls, sms: SmsRequest) -> "Operation":
-        """The operation that sends *sms*."""
+        """The operation that sends *sms* alone."""
         return cls.GLOBE if sms.template is None else cls.TEMPLATE
+
+
+#: The operations that send one message each: a request that goes alone needs a slot of one of them.
+SINGLES: Final = (Operation.GLOBE, Operation.TEMPLATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ def head(headers: Mapping[str, str]) -> str:
     return "\r\n".join([*lines, ""])
 
 
-def post(query: str, headers: Mapping[str, str], always: str = "") -> bytes:
-    """A POST of *query*, already encoded, to the root, without a body; *headers* as they are, with a ``Host``.
+def post(query: str, headers: Mapping[str, str], always: str = "", body: bytes = b"") -> bytes:
+    """A POST of *query*, already encoded, and of *body* to the root; *headers* as they are, with a ``Host``.
 
     *always* is the `head` of those that no call changes.
 
@@ -26,4 +26,6 @@ def post(query: str, headers: Mapping[str, str], always: str = "") -> bytes:
     if not (query.isascii() and query.isprintable() and " " not in query):
         raise ValueError("the query of the call has a character that no query may hold")
     # Some servers wait for a body of a POST that does not say that it has none.
-    return f"POST /?{query} HTTP/1.1\r\n{head(headers)}{always}Content-Length: 0\r\n\r\n".encode()
+    target = f"/?{query}" if query else "/"
+    lines = f"POST {target} HTTP/1.1\r\n{head(headers)}{always}Content-Length: {len(body)}\r\n\r\n"
+    return lines.encode() + body
