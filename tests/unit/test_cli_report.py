@@ -96,6 +96,16 @@ def test_what_was_lost_or_sent_twice_is_noticed(changes: dict[str, Any], what: s
     assert set(disagreements(**changes)) == what
 
 
+def test_messages_of_a_batch_call_are_known_by_their_numbers() -> None:
+    both = [BookEntry(9, 2.0, Operation.BATCH.value, "ours", "OK", True, number, None) for number in ("8521", "8522")]
+    asked = [Publication(f"notify.{number}", "notify", b"{}", number) for number in ("8521", "8522")]
+    done = [*ENDED.done, *({"id": one.request_id} for one in asked)]
+
+    batched = replace(ENDED, published=[*ENDED.published, *asked], done=done, calls=(*CALLS, *both))
+    assert [one.what for one in checks(batched) if not one.agrees] == []
+    assert [one.what for one in checks(replace(batched, calls=(*CALLS, *both, both[0]))) if not one.agrees] != []
+
+
 def test_the_report_tells_whether_everything_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(ENDED)
     shown = capsys.readouterr().out

@@ -7,7 +7,7 @@ import typer
 
 from worker.cli.interrupt import complete
 from worker.cli.output import say
-from worker.core.limits.quota import Operation
+from worker.core.limits.quota import SINGLES, Operation
 from worker.errors import WorkerError
 from worker.sandbox import SandboxSettings, Second, serve
 
@@ -21,7 +21,9 @@ def sandbox(
     check_signature: Annotated[
         bool, typer.Option("--signed/--unsigned", help="Refuse calls that are not signed rightly, or do not look.")
     ] = True,
-    qps: Annotated[int, typer.Option(help="Calls per second and operation that it allows; 0 is no limit.", min=0)] = 0,
+    qps: Annotated[
+        int, typer.Option(help="Calls per second and operation that it allows, of batch calls 1; 0: no limit.", min=0)
+    ] = 0,
     second: Annotated[Second, typer.Option(help="Which seconds it counts them in.")] = Second.SLIDING,
     day_limit: Annotated[int, typer.Option(help="Messages per number and Singapore day; 0 is no limit.", min=0)] = 0,
     latency: Annotated[float, typer.Option(help="Seconds before every answer.", min=0)] = 0.0,
@@ -44,7 +46,7 @@ def sandbox(
         access_key_id=key_id,
         access_key_secret=key_secret,
         check_signature=check_signature,
-        qps=dict.fromkeys((operation.value for operation in Operation), qps),
+        qps={**{operation.value: qps for operation in SINGLES}, Operation.BATCH.value: min(qps, 1)},
         second=second,
         day_limit=day_limit,
         latency_s=latency,

@@ -48,6 +48,8 @@ class Publication:
     request_id: str | None
     routing_key: str
     body: bytes
+    #: The recipient, of which an ordinary request is the only one; empty when that is not so.
+    number: str = ""
 
 
 _SPECIAL: Final = (
@@ -103,7 +105,7 @@ def _requests(cast: tuple[Role, ...], now: datetime) -> Iterator[Publication]:
         for index in range(role.count):
             serial += 1
             body = _body(role, index, 0 if role.one_number else serial, now)
-            yield Publication(body["id"], role.lane.value, orjson.dumps(body))
+            yield Publication(body["id"], role.lane.value, orjson.dumps(body), "" if role.mainland else body["to"])
 
 
 def _body(role: Role, index: int, serial: int, now: datetime) -> dict[str, Any]:
@@ -113,6 +115,8 @@ def _body(role: Role, index: int, serial: int, now: datetime) -> dict[str, Any]:
     else:
         ending = role.magic or f"{100_000 + serial % 100_000}"
         body |= {"to": f"85298{serial % 10_000:04d}{ending}", "text": _TEXTS[role.lane]}
+    if role.name not in ORDINARY:  # a task id of its own, so that it does not spoil a batch call of others
+        body["task_id"] = body["id"]
     if role.deadline_s is not None:
         body["deadline"] = now + timedelta(seconds=role.deadline_s)
     if role.not_before_s is not None:

@@ -22,7 +22,7 @@ from worker.cli.demo.cast import Publication, publications
 from worker.cli.demo.crew import Member, crew
 from worker.cli.output import console, say
 from worker.cli.quiet import Quiet
-from worker.core.limits.quota import Operation
+from worker.core.limits.quota import SINGLES, Operation
 from worker.core.message.lane import Lane
 from worker.core.message.request import MESSAGE_TYPE
 from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
@@ -39,6 +39,8 @@ _LATENCY_S: Final = 0.05
 _POLL_S: Final = 0.5
 #: The sandbox's own quota, as a multiple of the workers'.
 _HEADROOM: Final = 1.1
+#: Messages of a batch call: few enough that the demo shows several.
+_BATCH: Final = 100
 #: Publishes that wait for their confirm at once.
 _AT_ONCE: Final = 200
 #: As the default windows, but the first: nobody wants to wait half a minute for the end of a demo.
@@ -86,7 +88,7 @@ async def play(settings: Settings, scenario: Scenario) -> Ended:
         WorkerError: a worker failed.
     """
     # The provider's limit is a little above ours: on a busy machine a call may arrive late and meet the next second's.
-    limits = dict.fromkeys((operation.value for operation in Operation), ceil(scenario.quota * _HEADROOM))
+    limits = {operation.value: ceil(scenario.quota * _HEADROOM) for operation in SINGLES} | {Operation.BATCH.value: 1}
     async with (
         Sandbox(SandboxSettings(qps=limits, latency_s=_LATENCY_S)) as sandbox,
         connected(settings.broker, "operate") as connection,
@@ -159,6 +161,7 @@ def _flags(settings: Settings, scenario: Scenario, endpoint: str) -> dict[str, s
         "provider.read_timeout": "2s",
         "quota.send_message_to_globe": str(scenario.quota),
         "quota.send_message_with_template": str(scenario.quota),
+        "batch.size": str(_BATCH),
         "limits.recipient": _WINDOWS,
         "retry.first": "2s",
         "retry.ceiling": "8s",

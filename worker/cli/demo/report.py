@@ -66,6 +66,8 @@ def _destinations(ended: Ended) -> None:
 def _rate(ended: Ended) -> None:
     calls = [call.arrived for call in ended.calls if call.action == Operation.GLOBE.value]
     slots = [slot / 1_000_000 for slot in ended.slots]
+    batches = Counter(call.call for call in ended.calls if call.action == Operation.BATCH.value)
+    most = max(batches.values(), default=0)
     throttled = ended.summary.by_code.get("QPS_LIMIT_CONTROL", 0)
     measures = {
         "quota of SendMessageToGlobe": f"{ended.scenario.quota} calls per second for {ended.scenario.workers} workers",
@@ -73,6 +75,7 @@ def _rate(ended: Ended) -> None:
         "most grants in any second": f"{worst_second(slots)}",
         "most arrivals in any second, as the sandbox saw them": f"{worst_second(calls)}",
         "calls that the sandbox refused for its own quota": f"{throttled}",
+        "messages in batch calls": f"{batches.total()} in {len(batches)} calls, at most {most} in one",
         "from the first publish to the last end": f"{ended.seconds:.1f} s",
     }
     rows = [{"measure": measure, "value": value} for measure, value in measures.items()]
@@ -83,7 +86,13 @@ def _rate(ended: Ended) -> None:
 def checks(ended: Ended) -> Iterator[Check]:
     """Count what happened twice: in the sandbox's books, and in the queues."""
     published = {one.request_id for one in ended.published}
-    accepted = Counter(call.task_id or call.number for call in ended.calls if call.accepted)
+    # A batch call has one task id for all: its messages are known by their numbers.
+    by_number = {one.number: one.request_id for one in ended.published}
+    accepted = Counter(
+        call.task_id if call.task_id in published else by_number.get(call.number) or call.number
+        for call in ended.calls
+        if call.accepted
+    )
     templates = sum(call.accepted for call in ended.calls if call.action == Operation.TEMPLATE.value)
     done = [str(event["id"]) for event in ended.done]
     told_once = set(done)

@@ -200,7 +200,8 @@ _OUTCOME: Final = {
         "to": {"type": "string", "description": "The recipient, masked unless the worker is told to show it."},
         "message_id": _TEXT | {"description": "The provider's id of the message."},
         "provider_request_id": _TEXT,
-        "segments": _COUNT | {"description": "Billed segments."},
+        "segments": _COUNT
+        | {"description": "Billed segments; of a batch call, which does not tell them, as this program counts them."},
         "country": _TEXT,
         "attempts": _COUNT | {"description": "Calls to the provider."},
         "unknowns": _COUNT | {"description": "Calls of which nobody knows whether they were accepted too."},
