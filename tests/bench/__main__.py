@@ -15,7 +15,7 @@ from typing import Final
 import uvloop
 from rich.console import Console
 
-from tests.bench import accuracy, burst, calls, delays, micro, profiling, scripts, standstill, throughput
+from tests.bench import accuracy, batches, burst, calls, delays, micro, profiling, scripts, standstill, throughput
 from tests.bench.bed import bed
 
 _PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts", "calls")
@@ -23,6 +23,9 @@ _PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts", "calls
 _STANDSTILL: Final = "standstill"
 _DELAYS: Final = "delays"
 _BURST: Final = "burst"
+_BATCHES: Final = "batches"
+#: Messages of a batch call at the most.
+_SIZES: Final = (1000, 200)
 #: Passwords to one number.
 _BURST_SIZE: Final = 200
 #: Schedules whose lateness is measured: when nothing else waits, and behind so many of their lane at so many a second.
@@ -83,6 +86,12 @@ async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: C
         async with bed() as ground:
             behind = await delays.behind(ground, schedules, backlog=backlog, rate=rate)
         console.print(delays.table([idle, lone, behind]))
+    if _BATCHES in chosen:
+        found = []
+        for size in _SIZES:
+            async with bed() as ground:
+                found.append(await batches.batched(ground, size, arguments.messages, max(arguments.processes)))
+        console.print(batches.table(found))
     if _BURST in chosen:
         await burst.compare(console.print, _BURST_SIZE, arguments.before)
 
@@ -92,9 +101,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "parts",
         nargs="*",
-        choices=[*_PARTS, _STANDSTILL, _DELAYS, _BURST, []],
+        choices=[*_PARTS, _STANDSTILL, _DELAYS, _BURST, _BATCHES, []],
         metavar="PART",
-        help=f"of {', '.join(_PARTS)} (all when none is named), {_STANDSTILL}, {_DELAYS}, {_BURST}",
+        help=f"of {', '.join(_PARTS)} (all when none is named), {_STANDSTILL}, {_DELAYS}, {_BURST}, {_BATCHES}",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="requests of each run (20000)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (3)")

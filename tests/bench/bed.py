@@ -68,17 +68,18 @@ class Bed:
         """Publish so many more requests to each lane."""
         lanes = [lane for lane, requests in each.items() for _ in range(requests)]
         for start in range(0, len(lanes), _AT_ONCE):
-            await asyncio.gather(*(publisher.publish(self._request(lane)) for lane in lanes[start : start + _AT_ONCE]))
+            await asyncio.gather(*(publisher.publish(self.request(lane)) for lane in lanes[start : start + _AT_ONCE]))
 
     async def publish(
         self, publisher: Publisher, lane: Lane, *, not_before: datetime | None = None
     ) -> dict[str, float]:
         """Publish one request, for *not_before* or for now; returns its id with that instant in Unix seconds."""
-        request, instant = self._request(lane), not_before or datetime.now(UTC)
+        request, instant = self.request(lane), not_before or datetime.now(UTC)
         await publisher.publish(request | ({"not_before": not_before.isoformat()} if not_before else {}))
         return {request["id"]: instant.timestamp()}
 
-    def _request(self, lane: Lane) -> dict[str, Any]:
+    def request(self, lane: Lane) -> dict[str, Any]:
+        """A new request, to a number of its own."""
         index = next(self._numbers)
         number = f"852{index // _ORDINARY + 50:02d}{index % _ORDINARY:06d}"
         text = f"Your verification code is {index % 1_000_000:06d}. It is good for five minutes."
