@@ -19,6 +19,7 @@ from worker.broker.consumer import Intake
 from worker.broker.fit import fit_topology
 from worker.broker.publisher import BrokerPublisher
 from worker.broker.settle import BrokerSettler
+from worker.core.limits.quota import Shadow
 from worker.core.message.lane import Lane
 from worker.delivery.attempt import Attempts
 from worker.delivery.dispatch import Dispatch
@@ -26,6 +27,7 @@ from worker.delivery.intake_control import IntakeControl, Standstill
 from worker.delivery.pipeline import Pipeline
 from worker.delivery.sender import Sender
 from worker.errors import LimiterUnavailable, WorkerError
+from worker.limiter.in_force import InForce
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.watch import LimiterWatch
 from worker.provider.client import Client
@@ -69,6 +71,7 @@ class App:
             memory=settings.ledger.memory,
             lease=lease_of(settings),
             events=events,
+            in_force=InForce(settings, events, self.change),
         )
         self.provider = Client(settings.provider, events)
         self.watch = LimiterWatch(self.limiter, settings.redis, events)
@@ -104,6 +107,12 @@ class App:
         self._draining = False
         #: The broker's ``consumer_timeout``, once it has closed a channel for that.
         self._broker_timeout: timedelta | None = None
+
+    def change(self, settings: Settings, shadow: Shadow) -> None:
+        """Take over what can be changed while workers run (`settings.changeable`), and nothing else."""
+        quotas = quotas_of(settings)
+        self.limiter.change(quotas, windows_of(settings), caps_of(settings), shadow)
+        self.dispatch.change(quotas)
 
     def snapshot(self) -> Snapshot:
         """How the worker stands at this moment."""

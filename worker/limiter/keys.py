@@ -37,6 +37,10 @@ class Keys:
         self.holds: Final = self._prefix + b"hold"
         self.caps: Final = self._prefix + b"caps"
         self.alive: Final = self._prefix + b"alive"
+        #: Limits that an operator changed while workers run; who changed what; what shadows of limits counted.
+        self.overrides: Final = self._prefix + b"overrides"
+        self.changes: Final = self._prefix + b"changes"
+        self.shadowed: Final = self._prefix + b"shadowed"
 
     def hold(self, name: HoldName) -> bytes:
         """What is known of the hold of *name*."""

@@ -36,6 +36,8 @@ UNPROBED: Final = load("unprobed")
 ADMIT: Final = load("admit", "hold_state", "meet", "calendar", "places", "fit")
 RECORD: Final = load("record", "places")
 CLOSE: Final = load("close")
+OVERRIDES: Final = load("overrides", "hold_state", "stored")
+CHANGE: Final = load("change", "stored")
 
 #: All of them.
-EVERY: Final = (GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CLOSE)
+EVERY: Final = (GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CLOSE, OVERRIDES, CHANGE)
