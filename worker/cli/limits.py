@@ -145,11 +145,10 @@ def log(
     if as_json:
         json_lines(rows)
     elif rows:
-        shown = [
-            row | {side: inline(row[side]) for side in ("from", "to")} | {"for": _for(row["for_s"])} for row in rows
-        ]
+        sides = ("from", "to")
+        shown = [row | {side: _cell(row[side]) for side in sides} | {"for": _for(row["for_s"])} for row in rows]
         columns = ("at", "by", "key", "from", "to", "for", "shadow")
-        listing("Changes, the newest first", columns, shown, wide=("from", "to"))
+        listing("Changes, the newest first", columns, shown, wide=sides)
     else:
         say("Nothing was changed.")
 
@@ -205,20 +204,20 @@ def _for(lasts_s: float | None) -> str:
 def _table(rows: Sequence[dict[str, Any]]) -> None:
     shown = []
     for row in rows:
-        shown.append(_shown(row, row["value"]))
-        if row["shadow"]:
-            refused = f"would have refused {counted(row['shadow']['refused'], 'message')}"
-            shown.append(_shown(row["shadow"] | {"key": "", "configured": None}, row["shadow"]["value"], refused))
-    columns = ("key", "configured", "in_force", "by", "since", "ends", "shadow")
-    listing("Limits", columns, shown, wide=("configured", "in_force", "shadow"), spare=("since",))
+        shown.append(row | {"configured": _cell(row["configured"]), "in_force": _cell(row["value"]), "ends": _end(row)})
+        if shadow := row["shadow"]:
+            counted_as = f"shadow, would have refused {counted(shadow['refused'], 'message')}"
+            shown.append(shadow | {"key": counted_as, "in_force": _cell(shadow["value"]), "ends": _end(shadow)})
+    columns = ("key", "configured", "in_force", "by", "since", "ends")
+    listing("Limits", columns, shown, wide=("configured", "in_force"), spare=("since",))
 
 
-def _shown(row: dict[str, Any], value: Any, refused: str = "") -> dict[str, Any]:
-    ends_in_s = row["ends_in_s"]
-    return {
-        **row,
-        "configured": inline(row["configured"]) if row["configured"] is not None else "",
-        "in_force": "" if refused else inline(value),
-        "shadow": f"{inline(value)}: {refused}" if refused else "",
-        "ends": "" if ends_in_s is None else f"in {in_words(ends_in_s)}",
-    }
+def _end(row: dict[str, Any]) -> str:
+    return "" if row["ends_in_s"] is None else f"in {in_words(row['ends_in_s'])}"
+
+
+def _cell(value: Any) -> Any:
+    """A list with one entry a line."""
+    if isinstance(value, list):
+        return tuple(map(inline, value)) or "none"
+    return inline(value)

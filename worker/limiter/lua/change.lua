@@ -17,7 +17,7 @@ for i = 4, last do
     redis.call('LPUSH', KEYS[3], ARGV[i])
   end
 end
-redis.call('LTRIM', KEYS[3], 0, MOST - 1)
+if last > 3 then redis.call('LTRIM', KEYS[3], 0, MOST - 1) end
 for i = last + 1, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2]) end
 return 1
