@@ -20,7 +20,7 @@ from worker.broker.fit import fit_topology
 from worker.broker.publisher import BrokerPublisher
 from worker.broker.settle import BrokerSettler
 from worker.core.batch import BatchKey, batch_key
-from worker.core.limits.quota import Operation
+from worker.core.limits.quota import Operation, Shadow
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
 from worker.delivery.attempt import Attempts
@@ -33,6 +33,7 @@ from worker.delivery.pipeline import Pipeline
 from worker.delivery.sender import Sender
 from worker.delivery.waiting_room import WaitingRoom
 from worker.errors import LimiterUnavailable, WorkerError
+from worker.limiter.in_force import InForce
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.watch import LimiterWatch
 from worker.provider.client import Client
@@ -67,6 +68,8 @@ class App:
         """Build every part; nothing is connected yet. Needs a running event loop."""
         policy, quotas, events = policy_of(settings), quotas_of(settings), observed.events
         self.settings, self._events = settings, events
+        #: As they are in force: with what an operator changed meanwhile.
+        self._in_force = settings
         self.limiter = RedisLimiter(
             settings.redis,
             quotas=quotas,
@@ -77,6 +80,7 @@ class App:
             lease=lease_of(settings),
             events=events,
             most_call_bytes=settings.batch.most_bytes,
+            in_force=InForce(settings, events, self.change),
         )
         self.provider = Client(settings.provider, events, batch=settings.batch)
         self.watch = LimiterWatch(self.limiter, settings.redis, events)
@@ -99,8 +103,8 @@ class App:
         self.batches = Batches(
             *(self.limiter, self.provider, room, calls, canaries, events),
             quota=quotas[Operation.BATCH],
-            singles_per_s=lambda: quotas[Operation.GLOBE].rate,
-            size=lambda: settings.batch.size,
+            singles_per_s=lambda: self._in_force.quota.send_message_to_globe,
+            size=lambda: self._in_force.batch.size,
             can_settle=self._can_settle,
             now=_now,
         )
@@ -127,6 +131,12 @@ class App:
         #: The broker's ``consumer_timeout``, once it has closed a channel for that.
         self._broker_timeout: timedelta | None = None
 
+    def change(self, settings: Settings, shadow: Shadow) -> None:
+        """Take over what can be changed while workers run (`settings.changeable`), and nothing else."""
+        self._in_force, quotas = settings, quotas_of(settings)
+        self.limiter.change(quotas, windows_of(settings), caps_of(settings), shadow)
+        self.dispatch.change(quotas)
+
     def snapshot(self) -> Snapshot:
         """How the worker stands at this moment."""
         return Snapshot(
@@ -144,7 +154,7 @@ class App:
         )
 
     def _batch_key(self, request: Request) -> BatchKey | None:
-        if not self.settings.batch.size:
+        if not self._in_force.batch.size:
             return None
         return batch_key(request, (request.deadline - _now()).total_seconds())
 

@@ -11,7 +11,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from worker import __version__
-from worker.cli import codes, config, demo, dlq, exit_codes, holds, publish, run, sandbox, status, topology
+from worker.cli import codes, config, demo, dlq, exit_codes, holds, limits, publish, run, sandbox, status, topology
 from worker.cli.context import Context, flags_of
 from worker.cli.once import each_option_once
 from worker.cli.output import complain
@@ -52,6 +52,7 @@ app.command()(sandbox.sandbox)
 app.command()(demo.demo)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(holds.app, name="holds")
+app.add_typer(limits.app, name="limits")
 app.add_typer(topology.app, name="topology")
 app.add_typer(config.app, name="config")
 

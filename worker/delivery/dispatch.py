@@ -150,6 +150,10 @@ class Dispatch:
         self._patience_s = min(self._patience_s, most.total_seconds())
         return timedelta(seconds=self._patience_s)
 
+    def change(self, quotas: Mapping[Operation, Quota]) -> None:
+        """Go by *quotas* from now on."""
+        self._quotas = quotas
+
     def waiting(self) -> Mapping[Lane, int]:
         """How many requests wait for a slot, per lane."""
         return self._room.count()
@@ -166,7 +170,6 @@ class Dispatch:
 
     async def _pump(self, operation: Operation, lane: Lane) -> None:
         line = self._room.lines[operation, lane]
-        rate = self._quotas[operation].rate
         while True:
             line.wake.clear()
             if line.unbooked <= 0 or self._free <= 0:
@@ -175,7 +178,7 @@ class Dispatch:
             if not self._can_settle():
                 await asyncio.sleep(_UNSETTLED_POLL_S)
                 continue
-            grant = await self._grant(operation, lane, lease(rate, min(line.unbooked, self._free)))
+            grant = await self._grant(operation, lane, self._lease(operation, min(line.unbooked, self._free)))
             match grant:
                 case Slots():
                     self._book(operation, lane, grant)
@@ -183,6 +186,9 @@ class Dispatch:
                     await asyncio.sleep(after_s)
                 case Held(after_s, _):
                     await asyncio.sleep(min(after_s, _HELD_POLL_S))
+
+    def _lease(self, operation: Operation, want: int) -> int:
+        return lease(self._quotas[operation].rate, want)
 
     async def _grant(self, operation: Operation, lane: Lane, want: int) -> Grant:
         """Ask for *want* slots, which are reserved meanwhile: other pumps ask at the same time."""

@@ -39,6 +39,10 @@ class Keys:
         self.alive: Final = self._prefix + b"alive"
         #: How large a batch call may be.
         self.call_size: Final = self._prefix + b"call_size"
+        #: Limits that an operator changed while workers run; who changed what; what shadows of limits counted.
+        self.overrides: Final = self._prefix + b"overrides"
+        self.changes: Final = self._prefix + b"changes"
+        self.shadowed: Final = self._prefix + b"shadowed"
 
     def hold(self, name: HoldName) -> bytes:
         """What is known of the hold of *name*."""

@@ -13,7 +13,19 @@ from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silen
 from worker.core.limits.country import calling_code
 from worker.core.limits.holds import ACCOUNT, names_of, on_hold
 from worker.core.limits.ledger import NOBODY, Known, Token
-from worker.core.limits.quota import SINGLES, Admission, Admitted, Cap, Grant, Held, Operation, Quota, Soon, Window
+from worker.core.limits.quota import (
+    SINGLES,
+    Admission,
+    Admitted,
+    Cap,
+    Grant,
+    Held,
+    Operation,
+    Quota,
+    Shadow,
+    Soon,
+    Window,
+)
 from worker.core.limits.remote_clock import RemoteClock, seen
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
@@ -26,6 +38,8 @@ from worker.limiter.border import translated, understood
 from worker.limiter.call_size import RedisCallSize
 from worker.limiter.connection import connect, disconnect, opener
 from worker.limiter.debts import Debts
+from worker.limiter.followed import FollowedOverrides
+from worker.limiter.in_force import InForce
 from worker.limiter.keys import Keys
 from worker.limiter.ledger import Claim, Ledger, read
 from worker.limiter.redis_holds import Prober, RedisHolds, read_hold
@@ -67,6 +81,7 @@ class RedisLimiter:
         events: Events,
         most_call_bytes: int = 0,
         now_us: Callable[[], int] = redis_time,
+        in_force: InForce | None = None,
     ) -> None:
         """Do not connect yet.
 
@@ -81,11 +96,11 @@ class RedisLimiter:
             events: Is told when the limits start anew.
             most_call_bytes: That the members of a batch call may have.
             now_us: What the scripts take for Redis' clock; tests bring their own.
+            in_force: Hears of the overrides in Redis; without it there are none.
         """
         self._keys = Keys(redis.namespace)
-        self._shares = {(op, lane): Share.of(quota, lane) for op, quota in quotas.items() for lane in Lane}
-        self._silences = {operation: silence_us(quota) for operation, quota in quotas.items()}
-        self._counters = Counters(windows, caps)
+        self._silences: dict[Operation, int] = {}
+        self.change(quotas, windows, caps)
         self._ledger = Ledger(self._keys, memory, lease)
         self._debts = Debts(self._record)
         #: Redis' clock, from this process.
@@ -100,6 +115,15 @@ class RedisLimiter:
         prober = Prober(secrets.token_hex(8), lease // timedelta(microseconds=1))
         self.holds: Final = RedisHolds(self._batcher, self._keys, hold, prober, now_us)
         self.call_size: Final = RedisCallSize(self._batcher, self._keys, most_call_bytes, now_us)
+        self.overrides: Final = FollowedOverrides(self._batcher, self._keys, now_us, in_force)
+
+    def change(
+        self, quotas: Mapping[Operation, Quota], windows: Sequence[Window], caps: Sequence[Cap], *shadow: Shadow
+    ) -> None:
+        """Hold to these limits from now on; slots that are booked stay, and may be forgotten."""
+        self._shares = {(op, lane): Share.of(quota, lane) for op, quota in quotas.items() for lane in Lane}
+        self._silences = {op: max(silence_us(one), self._silences.get(op, 0)) for op, one in quotas.items()}
+        self._counters = Counters(windows, caps, *shadow)
 
     @property
     def available(self) -> bool:
@@ -183,8 +207,9 @@ class RedisLimiter:
         with understood:
             names = names_of(request.sms)
             match answer:
-                case [b"ADMITTED", *probes]:
-                    return Admitted(claim, frozenset(names[which - 1] for which in probes))
+                case [b"ADMITTED", *noted]:
+                    self.overrides.noted(*limits.shadows(noted))
+                    return Admitted(claim, frozenset(names[which - 1] for which in noted if which > 0))
                 case [b"HELD", which, fields]:
                     hold = read_hold(names[which - 1], fields)
                     return Held(hold.probe_in_s or 0.0, hold.code) if hold.name == ACCOUNT else on_hold(hold)
@@ -272,6 +297,7 @@ class RedisLimiter:
             await connection.send_command("EVAL", scripts.EPOCH.text, len(keys), *keys, *args, check_health=False)
             verdict = await connection.read_response()
         self._tell(verdict)
+        await self.overrides.greet(connection)
 
     def _tell(self, verdict: Any) -> None:
         if verdict not in VERDICTS:

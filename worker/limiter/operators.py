@@ -12,6 +12,7 @@ from worker.core.limits.quota import Operation
 from worker.limiter.batcher import Batcher
 from worker.limiter.connection import connect, disconnect, no_greeting, opener
 from worker.limiter.keys import Keys
+from worker.limiter.overrides import RedisOverrides
 from worker.limiter.redis_holds import Prober, RedisHolds
 from worker.limiter.ring import Shared, recent_slots, shared
 from worker.settings.sections import HoldSettings, RedisSettings
@@ -27,6 +28,7 @@ class OperatorLimiter:
         self._keys = Keys(redis.namespace)
         #: For the operator: set, release.
         self.holds = RedisHolds(self._batcher, self._keys, hold, Prober(secrets.token_hex(8), 0), lambda: 0)
+        self.overrides = RedisOverrides(self._client, self._batcher, self._keys)
 
     async def __aenter__(self) -> Self:
         return self

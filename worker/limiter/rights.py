@@ -20,6 +20,8 @@ SENT: Final = (
     "set",
     "get",
     "hget",
+    "hgetall",
+    "lrange",
     "time",
     "multi",
     "exec",

@@ -37,6 +37,11 @@ ADMIT: Final = load("admit", "hold_state", "meet", "calendar", "places", "fit")
 RECORD: Final = load("record", "places")
 CLOSE: Final = load("close")
 CALL_SIZE: Final = load("call_size")
+OVERRIDES: Final = load("overrides", "hold_state", "stored")
+CHANGE: Final = load("change", "stored")
 
 #: All of them.
-EVERY: Final = (GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CLOSE, CALL_SIZE)
+EVERY: Final = (
+    *(GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CLOSE, CALL_SIZE),
+    *(OVERRIDES, CHANGE),
+)

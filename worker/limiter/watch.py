@@ -1,4 +1,4 @@
-"""Knows how Redis and the account are: asked once a second, so what readiness and gauges tell is that old."""
+"""Knows how Redis and the account are: asked twice a second, so what readiness and gauges tell is that old."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from worker.limiter.server import eviction_policy
 from worker.ports import Events
 from worker.settings.sections import RedisSettings
 
-_POLL_S: Final = 1.0
+#: What an operator changes is in force in all workers within a second.
+_POLL_S: Final = 0.5
 
 
 class LimiterWatch:
@@ -43,6 +44,7 @@ class LimiterWatch:
                 if not self._is_available:
                     await self._limiter.start()
                     await self._warn_of_eviction()
+                await self._limiter.overrides.poll()
                 await self._limiter.check_writable()
                 self.holds = await self._limiter.holds.list()
                 self._note(is_available=True)

@@ -1,6 +1,6 @@
 """The keys that there are: their names, defaults and types."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
@@ -21,6 +21,23 @@ def _walk(section: Section, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
 DEFAULTS: Final = {key: default for key, default, _ in _walk(Settings())}
 TYPES: Final = {key: annotation for key, _, annotation in _walk(Settings())}
 SECTIONS: Final = frozenset(key[:dot] for key in DEFAULTS for dot in range(len(key)) if key[dot] == ".")
+
+
+def values_of(settings: Settings) -> dict[str, Any]:
+    """The value of every key in *settings*, by its dotted name."""
+    return {key: value for key, value, _ in _walk(settings)}
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """*values* by dotted names as sections within sections."""
+    root: dict[str, Any] = {}
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        branch = root
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = value
+    return root
 
 
 def is_kind(key: str, kind: type) -> bool:

@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from worker.errors import SettingsError
 from worker.settings.address import Address
 from worker.settings.faults import Given, did_you_mean, faults_in_files, sentence_of
-from worker.settings.keys import DEFAULTS, SECTIONS, is_kind
+from worker.settings.keys import DEFAULTS, SECTIONS, is_kind, nested
 from worker.settings.sections import Settings
 from worker.settings.tls import faults_of_files
 
@@ -52,7 +52,7 @@ def load(
             given[key] = each
     settings: Settings | None
     try:
-        settings = Settings.model_validate(_tree(given))
+        settings = Settings.model_validate(nested({**DEFAULTS, **{key: each.value for key, each in given.items()}}))
     except ValidationError as error:
         faults += [sentence_of(fault, given) for fault in error.errors(include_url=False)]
         settings = None
@@ -104,7 +104,7 @@ def _from_environment(
             faults.append(f"{name}: {key} is given by {givers[key]} too; give one of them")
         elif text is not None:
             givers[key] = name
-            yield key, Given(name, _parsed(key, text))
+            yield key, Given(name, parsed(key, text))
 
 
 def _from_flags(flags: Mapping[str, Any], faults: list[str]) -> Iterator[tuple[str, Given]]:
@@ -112,7 +112,7 @@ def _from_flags(flags: Mapping[str, Any], faults: list[str]) -> Iterator[tuple[s
         if key not in DEFAULTS:
             faults.append(f"flag {key}: is no key{did_you_mean(key)}")
         elif value is not None:
-            yield key, Given("flag", _parsed(key, value) if isinstance(value, str) else value)
+            yield key, Given("flag", parsed(key, value) if isinstance(value, str) else value)
 
 
 def _key_of(name: str) -> str:
@@ -136,7 +136,7 @@ def _content(name: str, path: str, read_file: Callable[[str], str], faults: list
     return None
 
 
-def _parsed(key: str, text: str) -> Any:
+def parsed(key: str, text: str) -> Any:
     """*text* as a TOML value, unless the key is a text: an access key may look like a number."""
     if is_kind(key, str) or is_kind(key, SecretStr):
         return text
@@ -146,15 +146,3 @@ def _parsed(key: str, text: str) -> Any:
         return text
     value = document.pop("value")
     return value if not document and isinstance(value, bool | int | float | list | dict) else text
-
-
-def _tree(given: Mapping[str, Given]) -> dict[str, Any]:
-    """The defaults with what was *given* over them, nested: a section may give some of its keys only."""
-    root: dict[str, Any] = {}
-    for key, default in DEFAULTS.items():
-        *sections, name = key.split(".")
-        branch = root
-        for section in sections:
-            branch = branch.setdefault(section, {})
-        branch[name] = given[key].value if key in given else default
-    return root

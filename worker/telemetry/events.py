@@ -147,6 +147,35 @@ _TABLE: Final = (
         "The provider throttled a call; the shared bucket slows down.",
         *("operation", "rate", "retry_after_s"),
     ),
+    # -- limits that an operator changes while workers run
+    _event(
+        "limits.changed",
+        _INFO,
+        "A limit that an operator changed takes force in this worker, or has ended.",
+        *("key", "before", "after", "shadow"),
+        explained=True,
+    ),
+    _event(
+        "limits.refused",
+        _ERROR,
+        "Limits that an operator changed do not go with this worker's configuration: it keeps those that it has.",
+        "reason",
+        reported=True,
+    ),
+    _event(
+        "limits.unreadable",
+        _ERROR,
+        "What Redis has for limits that an operator changed cannot be read: this worker keeps those that it has.",
+        "reason",
+        reported=True,
+    ),
+    _event(
+        "limits.unknown",
+        _WARNING,
+        "This version cannot change some of the limits that an operator changed: it applies the others.",
+        "keys",
+    ),
+    _event("limits.shadowed", _DEBUG, "A message was admitted that the shadow of a limit refuses.", "key", "limit"),
     # -- holds of the account, of senders and of countries
     _event(
         "hold.set",

@@ -64,6 +64,7 @@ class Feed:
             "limiter.emptied": lambda _: self._count("sms_limiter_epochs_total"),
             "limiter.restarted": lambda _: self._count("sms_limiter_epochs_total"),
             "limiter.clock": lambda _: self._count("sms_limiter_epochs_total"),
+            "limits.shadowed": lambda given: self._count("sms_shadow_refused_total", given.get("key")),
             "pipeline.failed": lambda _: self._count("sms_internal_errors_total"),
             "telemetry.failed": lambda given: self._count("sms_telemetry_failures_total", given.get("sink")),
         }

@@ -18,6 +18,7 @@ from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import Catalog
 from worker.core.outcome.outcome import ErrorClass, Table
+from worker.settings.changeable import CHANGEABLE
 from worker.telemetry.events import Level
 from worker.telemetry.gauges import Gauges, Snapshot
 from worker.telemetry.metric import NONE, Instruments, Label, Metric, MetricKind, closed
@@ -58,6 +59,7 @@ METRICS: Final = (
     Metric("sms_broker_lost_total", _COUNTER, ("role",), "Broken connections to RabbitMQ."),
     Metric("sms_limiter_lost_total", _COUNTER, (), "Times that Redis could no longer be used."),
     Metric("sms_limiter_epochs_total", _COUNTER, (), "Times that Redis was emptied, restarted or set back."),
+    Metric("sms_shadow_refused_total", _COUNTER, ("limit",), "Messages sent that the shadow of a limit would refuse."),
     Metric("sms_internal_errors_total", _COUNTER, (), "Requests on which this program failed."),
     Metric("sms_events_total", _COUNTER, ("level",), "Events told, by how loud they are."),
     Metric("sms_telemetry_failures_total", _COUNTER, ("sink",), "Events that a part of telemetry could not take."),
@@ -98,6 +100,7 @@ def _labels(catalog: Catalog) -> dict[str, Label]:
         "scope": closed(SCOPES),
         "role": closed(("consume", "publish", "operate")),
         "level": closed(Level),
+        "limit": closed(key for key, has_shadow in CHANGEABLE.items() if has_shadow),
         "sink": closed(("log", "metrics", "sentry")),
     }
 

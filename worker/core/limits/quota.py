@@ -103,6 +103,13 @@ class Cap:
     prefix: str = ""
 
 
+class Shadow(NamedTuple):
+    """Windows and caps that count what they would refuse, and refuse nobody."""
+
+    windows: tuple[Window, ...] = ()
+    caps: tuple[Cap, ...] = ()
+
+
 class Admitted(NamedTuple):
     """The request is counted in every window and cap, and the ledger says that it is called for."""
 

@@ -18,14 +18,16 @@
 --       8 us after which nobody waits for the answer any more (0: somebody always does)
 --       9 class of the lane
 --       10 all windows, 16 bytes each: limit, period, mask of the classes that it counts and limits (big-endian integers
---          of 4 bytes, the period a double: one argument, because packing arguments is what costs a client most)
+--          of 4 bytes, the period a double: one argument, because packing arguments is what costs a client most);
+--          a shadow, which counts and refuses nobody, has 256 added to its mask
 --       11 name of the asker as a prober of holds  12 1 when its slot is the probe of the account's hold
 --       13 calling code of the recipient  14 sender ID ('': none)
 --       15 us for which the request can wait: a place that comes later is of no use to it (0: it wants none)
---       then for each cap: name, limit, period
+--       then for each cap: name, limit (of a shadow its negative), period; two of one name stand side by side
 --       The period of a window is microseconds, that of a cap is not given in them; 0: calendar day, -1: calendar month
 --       (of Asia/Singapore, UTC+8 all year)
--- Reply {'ADMITTED', holds of which it is the probe ... (2 country, 3 sender)}
+-- Reply {'ADMITTED', holds of which it is the probe ... (2 country, 3 sender), shadows that would have refused it ...
+--         (windows first, then caps, as below, negative)}
 --       | {'SENT', unknown calls, answer} | {'BUSY', us} | {'UNKNOWN', unknown calls, since us, code} | {'REUSED'}
 --       | {'HELD', which (1 account, 2 country, 3 sender), the hold as it is told}
 --       | {'CLOSED', which (windows first, then caps; from 1) or the provider's code, us until its place}
@@ -34,6 +36,7 @@
 --       Of several that are closed it names the last to reopen, so that one delay is enough. Windows open at most a tick
 --       late and never early.
 
+local SHADOW = 256 -- in the mask of a window
 local SOON = 2000000 -- us for which a request that has come for its place waits in its worker
 
 local now = clock(ARGV[1])
@@ -77,8 +80,13 @@ local held, probes = meet_holds(KEYS[5], scopes, now, ARGV[11], ARGV[12] == '1')
 if held then return held end
 
 local closed, reopens = nil, 0 -- us
+local noted -- what would have refused, were it no shadow
 local function close(which, at)
   if at > reopens then closed, reopens = which, at end
+end
+local function note(which)
+  noted = noted or {}
+  noted[#noted + 1] = -which
 end
 
 local shut = redis.call('GET', KEYS[4])
@@ -92,6 +100,7 @@ end
 local tick, lane_bit = floor(now / TICK), 2 ^ class
 local limit, mask, length, opened, finish, count = {}, {}, {}, {}, {}, {}
 local windows = {} -- that limit the lane
+local is_counted = false
 for i = 1, #ARGV[10] / 16 do
   local period
   limit[i], period, mask[i] = struct.unpack('>i4di4', ARGV[10], (i - 1) * 16 + 1)
@@ -103,10 +112,13 @@ for i = 1, #ARGV[10] / 16 do
     opened[i], finish[i] = start * 1000000, ends * 1000000
   end
   if bit.band(mask[i], lane_bit) ~= 0 then
-    windows[#windows + 1] = {which = i, limit = limit[i], length = length[i], period = period, mask = mask[i]}
+    is_counted = true
+    if mask[i] < SHADOW then
+      windows[#windows + 1] = {which = i, limit = limit[i], length = length[i], period = period, mask = mask[i]}
+    end
   end
 end
-local is_counted = #windows > 0
+local is_limited = #windows > 0
 
 local log = is_counted and redis.call('GET', KEYS[2])
 if is_counted and not log then
@@ -128,7 +140,9 @@ for at = #(log or '') - 3, 1, -4 do
     if bit.band(mask[i], bit_of) ~= 0 and (finish[i] and sent - TICK >= opened[i] or not finish[i] and sent > opened[i]) then
       count[i] = count[i] + 1
       local leaves = finish[i] or sent + length[i]
-      if count[i] == limit[i] and bit.band(mask[i], lane_bit) ~= 0 then close(i, leaves) end
+      if count[i] == limit[i] and bit.band(mask[i], lane_bit) ~= 0 then
+        if mask[i] < SHADOW then close(i, leaves) else note(i) end
+      end
       if count[i] <= limit[i] then is_kept, lasts = true, math.max(lasts, leaves) end
     end
   end
@@ -152,13 +166,18 @@ if #names > 0 then
       -- A period that is newer than ours: the clock was set back. Counting on is never too generous.
       if tonumber(stored_start) >= start then start, used = tonumber(stored_start), tonumber(stored_count) end
     end
-    if used >= tonumber(ARGV[at + 1]) then close(#limit + i, ends * 1000000) end
+    local most = tonumber(ARGV[at + 1])
+    if most < 0 then
+      if used >= -most then note(#limit + i) end
+    elseif used >= most then
+      close(#limit + i, ends * 1000000)
+    end
     starts[i], counts[i] = start, used + 1
   end
 end
 
 -- The place. Who has none yet comes after all that are promised to its lane and to more urgent ones.
-local places = is_counted and redis.call('GET', KEYS[7]) or ''
+local places = is_limited and redis.call('GET', KEYS[7]) or ''
 local name, fits, furthest, outdated = name_of(KEYS[1]), now, 0, false
 local own, due = find_place(places, name), nil
 if reopens > now then fits = math.ceil(reopens / TICK) * TICK end
@@ -191,12 +210,12 @@ if fits > now then
   if not own and #places >= MOST * PLACE then places = remembered(places, tick, LAPSE) end
   if after >= left then
     if own then places = without_place(places, own) end
-  elseif is_counted and (own or #places < MOST * PLACE) then
+  elseif is_limited and (own or #places < MOST * PLACE) then
     has_place = true
     local place = struct.pack('>I4', floor(fits / TICK) % TURN * 4 + class) .. name
     places = own and string.sub(places, 1, own - 1) .. place .. string.sub(places, own + PLACE) or places .. place
     furthest = math.max(furthest, floor(fits / TICK))
-  elseif is_counted then -- so that those for whom there is no room do not all come back at once
+  elseif is_limited then -- so that those for whom there is no room do not all come back at once
     spread = floor(math.min(after, left - after) * struct.unpack('>I2', name) / 65536)
   end
   if places == '' then
@@ -224,10 +243,13 @@ if is_counted then
   redis.call('SET', KEYS[2], table.concat(marks) .. claimed[8], 'PX', math.ceil((lasts - now) / 1000))
 end
 for i = 1, #names do
-  redis.call('HSET', KEYS[3], names[i], string.format('%d %d', starts[i], counts[i]))
-  claimed[#claimed + 1] = names[i]
-  claimed[#claimed + 1] = starts[i]
+  if names[i] ~= names[i - 1] then -- a shadow beside it counts the same messages
+    redis.call('HSET', KEYS[3], names[i], string.format('%d %d', starts[i], counts[i]))
+    claimed[#claimed + 1] = names[i]
+    claimed[#claimed + 1] = starts[i]
+  end
 end
 redis.call('SET', KEYS[1], cmsgpack.pack(claimed), 'EX', memory)
 take_probes(KEYS[5], scopes, probes, now, lease, ARGV[11])
+for i = 1, noted and #noted or 0 do probes[#probes + 1] = noted[i] end
 return {'ADMITTED', unpack(probes)}
