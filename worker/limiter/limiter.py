@@ -9,23 +9,11 @@ from typing import Any, Final
 
 from redis.asyncio.connection import AbstractConnection
 
-from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, Share, silence_us
+from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, Share, announced_us, silence_us
 from worker.core.limits.country import calling_code
 from worker.core.limits.holds import ACCOUNT, names_of, on_hold
 from worker.core.limits.ledger import NOBODY, Known, Token
-from worker.core.limits.quota import (
-    SINGLES,
-    Admission,
-    Admitted,
-    Cap,
-    Grant,
-    Held,
-    Operation,
-    Quota,
-    Shadow,
-    Soon,
-    Window,
-)
+from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Shadow, Soon, Window
 from worker.core.limits.remote_clock import RemoteClock, seen
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
@@ -305,6 +293,4 @@ class RedisLimiter:
         name = epoch_event(verdict, known=self._is_known)
         self._is_known = True
         if name is not None:
-            # Each operation pauses for itself; that of batch calls, which are few, is longer and says little.
-            pause_us = max((self._silences.get(single, 0) for single in SINGLES), default=0)
-            self._events.emit(name, pause_s=pause_us / SECOND_US)
+            self._events.emit(name, pause_s=announced_us(self._silences) / SECOND_US)

@@ -14,11 +14,12 @@ The quota is a bucket whose N tokens each return exactly one window after they w
 All instants and lengths are whole microseconds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Self
 
-from worker.core.limits.quota import Quota
+from worker.core.limits.quota import SINGLES, Operation, Quota
 from worker.core.message.lane import Lane
 
 SECOND_US: Final = 1_000_000
@@ -81,3 +82,8 @@ def furthest_reach_us(quota: Quota) -> int:
 def silence_us(quota: Quota) -> int:
     """How long nothing may be granted after slots may have been forgotten: until all of them left the window."""
     return furthest_reach_us(quota) + FLOOR_LEAD_US + window_us(quota) if quota.rate else 0
+
+
+def announced_us(silences: Mapping[Operation, int]) -> int:
+    """The pause that people are told of: each operation pauses for itself, and batch calls are few."""
+    return max((silences.get(single, 0) for single in SINGLES), default=0)
