@@ -4,6 +4,7 @@
     decode    core/message/decode.py      bytes, headers                     -> Request | Malformed
     join      delivery/dispatch.py        its turn: lane, quota              -> Slot, or an Outcome without one
     attempt   delivery/attempt.py         in the slot: ledger, windows, call -> Outcome, or it waits again
+    batch     delivery/batch_call.py      or with others in a batch slot     -> an Outcome each, or it waits again
     decide    core/decision/decide.py     Outcome, policy, now, jitter       -> Disposition
     wrap      core/outgoing/envelope.py   Disposition                        -> Outgoing | None
     settle    broker/settle.py            confirmed publish, then acknowledge
