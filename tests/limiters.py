@@ -12,6 +12,7 @@ from tests.makers import make_request
 from worker.core.decision.feedback import Refused
 from worker.core.limits.holds import HoldName
 from worker.core.limits.ledger import Token
+from worker.core.limits.overrides import Change, Override, Overrides
 from worker.core.limits.quota import Admission, Admitted, Cap, Operation, Quota, Window
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
@@ -114,6 +115,15 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
             await onlooker.recent_slots(GLOBE)
             await onlooker.holds.stop(_SENDER, "because", None)
             await onlooker.holds.release(_SENDER)
+            seen = await onlooker.overrides.look()
+            shadow = Override("limits.caps", [{"limit": 1, "period": "day", "prefix": ""}], "Ada", 1, shadow=True)
+            await onlooker.overrides.change(seen, Overrides(1, (shadow,)), [Change(1, "Ada", "limits.caps", [], [])])
+            await limiter.overrides.poll()
+            await one_request()
+            await one_request()
+            await limiter.overrides.poll()
+            await onlooker.overrides.change(await onlooker.overrides.look(), Overrides(), [])
+            await onlooker.overrides.changes()
 
     return [
         limiter.start,
@@ -121,6 +131,7 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
         one_request,
         limiter.check_writable,
         limiter.holds.list,
+        limiter.overrides.poll,
         lambda: limiter.throttled(GLOBE, 1.0),
         lambda: limiter.close("85251234567", "CODE", timedelta(seconds=1)),
         lambda: limiter.holds.refused(Refused(_SENDER, "INVALID_SENDERID", "Mend it.")),

@@ -16,14 +16,16 @@ from tests.limiters import GLOBE, LEASE, uses_of
 from tests.makers import make_fields
 from tests.system import running_system
 from tests.waiting import eventually
-from worker.core.limits.quota import Cap, Quota, Window
+from worker.core.limits.quota import Cap, Quota, Shadow, Window
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Period
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
+from worker.limiter.in_force import InForce
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.rights import acl_command
-from worker.settings.sections import HoldSettings, RedisSettings
+from worker.settings.policy import caps_of, quotas_of, windows_of
+from worker.settings.sections import HoldSettings, RedisSettings, Settings
 
 PASSWORD = "only for this test"
 
@@ -50,7 +52,13 @@ async def ask(administrator: Redis, *words: str) -> None:
 
 
 def limiter_of(redis: RedisSettings) -> RedisLimiter:
-    return RedisLimiter(
+    events = RecordingEvents()
+    limiter: RedisLimiter
+
+    def change(settings: Settings, shadow: Shadow) -> None:
+        limiter.change(quotas_of(settings), windows_of(settings), caps_of(settings), shadow)
+
+    limiter = RedisLimiter(
         redis,
         quotas={GLOBE: Quota(500, floors={Lane.MARKETING: 0.1})},
         windows=[Window(1000, Period.DAY, frozenset(Lane)), Window(1000, timedelta(minutes=5), frozenset(Lane))],
@@ -58,8 +66,10 @@ def limiter_of(redis: RedisSettings) -> RedisLimiter:
         hold=HoldSettings(sender_failures=2),
         memory=timedelta(hours=72),
         lease=LEASE,
-        events=RecordingEvents(),
+        events=events,
+        in_force=InForce(Settings(), events, change),
     )
+    return limiter
 
 
 async def test_every_script_and_everything_else_runs_with_these_rights(
@@ -88,7 +98,13 @@ async def test_a_worker_and_its_operator_need_no_other_rights(
         await system.publish("otp", make_fields(id="r-1"))
         await system.publish("notify", make_fields(Lane.NOTIFY, id="r-2", to="+85251234568"))
         assert await system.settled(2) == {"done": 2}
-        lines = ("status", "holds set country 65 --reason check", "holds list", "holds release country 65")
+        lines: tuple[str, ...] = (
+            "status",
+            "holds set country 65 --reason check",
+            "holds list",
+            "holds release country 65",
+        )
+        lines += ("limits set limits.caps=[] --shadow", "limits show", "limits reset --all", "limits log")
         for line in lines:
             argv = (sys.executable, "-m", "worker", *line.split())
             ran = await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=STDOUT)
@@ -101,6 +117,9 @@ async def test_a_worker_and_its_operator_need_no_other_rights(
     [
         ("-hset", "run HSET"),
         ("-smembers", "run SMEMBERS"),
+        ("-hincrby", "run HINCRBY"),
+        ("-lpush", "run LPUSH"),
+        ("-lrange", "run LRANGE"),
         ("-evalsha", "run EVALSHA"),
         ("-script|load", "run SCRIPT|LOAD"),
         ("-set", "run SET"),

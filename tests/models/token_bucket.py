@@ -66,6 +66,8 @@ class TokenBucket:
 
     def grant(self, now: int, lane: Lane, share: Share, want: int) -> Answer:
         """Book up to *want* slots for *lane*."""
+        if share.floor_us > 0 and lane in self.floor_due:  # the floor may have been raised
+            self.floor_due[lane] = min(self.floor_due[lane], now + share.floor_us)
         factor = self.factor_now(now) * self.ramp_now(now)
         window = math.ceil(share.window_us / factor)
         gap = window / share.rate

@@ -28,9 +28,10 @@ from worker.settings.sections import Settings
 
 COMMANDS = [
     *([], ["run"], ["publish"], ["status"], ["codes"], ["sandbox"], ["demo"]),
-    *(["dlq"], ["holds"], ["topology"], ["config"]),
+    *(["dlq"], ["holds"], ["limits"], ["topology"], ["config"]),
     *(["dlq", name] for name in ("groups", "list", "show", "replay", "discard", "export")),
     *(["holds", name] for name in ("list", "set", "release")),
+    *(["limits", name] for name in ("show", "set", "reset", "log")),
     *(["topology", name] for name in ("declare", "verify", "show")),
     *(["config", name] for name in ("check", "show", "redis-acl", "contract")),
 ]
@@ -42,11 +43,11 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
 
     assert (ran.code, ran.err) == (0, "")
     assert f"Usage: {' '.join(['sms-worker', *command])}" in ran.out
-    if command not in ([], ["dlq"], ["holds"], ["topology"], ["config"]):
+    if command not in ([], ["dlq"], ["holds"], ["limits"], ["topology"], ["config"]):
         assert "or example" in ran.out
 
 
-@pytest.mark.parametrize("command", [[], ["dlq"], ["holds"], ["topology"], ["config"]])
+@pytest.mark.parametrize("command", [[], ["dlq"], ["holds"], ["limits"], ["topology"], ["config"]])
 def test_a_group_without_a_command_shows_its_help(command: list[str]) -> None:
     ran = sms_worker(*command)
 

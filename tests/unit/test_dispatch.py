@@ -157,6 +157,20 @@ async def test_what_is_not_known_of_a_slots_instant_is_taken_off_the_guard_but_f
     assert fresh == pytest.approx([0.05, 0.04, 0.025])
 
 
+async def test_quotas_that_change_are_gone_by_from_then_on() -> None:
+    async with running(Rig(rate=1000, concurrency=1000)) as rig:
+        await asyncio.gather(*rig.send(*(request(f"a{number}") for number in range(60))))
+        before = max(want for _, _, want in rig.limiter.asked)
+        rig.limiter.asked.clear()
+        rig.dispatch.change({operation: Quota(10, guard=timedelta(seconds=1)) for operation in Operation})
+        rig.limiter.grants = [Slots((0.0,), since=monotonic() - 0.5)]  # too late for the guard that there was
+        await asyncio.gather(*rig.send(*(request(f"b{number}") for number in range(60))))
+
+        assert before > 10
+        assert {want for _, _, want in rig.limiter.asked} == {1}
+        assert not rig.events.named("slot.burnt")
+
+
 async def test_a_request_is_admitted_before_its_slot_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hours before, so that it cannot become due meanwhile, however busy the machine is."""
     monkeypatch.setattr(dispatch, "_LEAD_S", 7200.0)

@@ -122,6 +122,14 @@ def test_an_event_is_counted(
     assert value(observed, name, **fields | labels) == 1
 
 
+def test_what_a_shadow_would_refuse_is_counted_by_its_key(observed: Observed) -> None:
+    for key in ("limits.caps", "limits.caps", "limits.recipient"):
+        observed.events.emit("limits.shadowed", key=key, limit="account: 5 per day")
+
+    assert value(observed, "sms_shadow_refused_total", limit="limits.caps") == 2
+    assert value(observed, "sms_shadow_refused_total", limit="limits.recipient") == 1
+
+
 def test_gauges_say_how_the_worker_stands_at_the_scrape(observed: Observed) -> None:
     now = Snapshot(in_hand={Lane.OTP: 3}, consuming=True, limiter=True, holds=HOLDS, braked="", standstill="held")
     assert value(observed, "sms_held", scope="account") is None

@@ -38,7 +38,7 @@ def check(context: typer.Context) -> None:
 
 @app.command()
 def show(context: typer.Context, *, as_json: JsonOption = False) -> None:
-    """Show the values in force, with secrets masked.
+    """Show the values that the sources give, with secrets masked; sms-worker limits show has what was changed since.
 
     For example:
 

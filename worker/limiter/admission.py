@@ -37,7 +37,7 @@ class Ask(NamedTuple):
 
     def shadows(self, noted: Iterable[int]) -> tuple[list[str], list[str]]:
         """The windows and the caps among what admit.lua *noted* of a message that it admitted."""
-        found = [-which for which in noted if which < 0]
+        found = sorted(-which for which in noted if which < 0)
         count = len(self.windows)
         windows, caps = [one for one in found if one <= count], [one for one in found if one > count]
         return [*map(self._words, windows)], [*map(self._words, caps)]

@@ -1,1 +1,1 @@
-"""What an operator's surfaces share: dead letters, holds, the state of lanes."""
+"""What an operator's surfaces share: dead letters, holds, limits, the state of lanes."""

@@ -27,7 +27,7 @@
 --       The period of a window is microseconds, that of a cap is not given in them; 0: calendar day, -1: calendar month
 --       (of Asia/Singapore, UTC+8 all year)
 -- Reply {'ADMITTED', holds of which it is the probe ... (2 country, 3 sender), shadows that would have refused it ...
---         (windows first, then caps, as below, negative)}
+--         (as in CLOSED, but negative)}
 --       | {'SENT', unknown calls, answer} | {'BUSY', us} | {'UNKNOWN', unknown calls, since us, code} | {'REUSED'}
 --       | {'HELD', which (1 account, 2 country, 3 sender), the hold as it is told}
 --       | {'CLOSED', which (windows first, then caps; from 1) or the provider's code, us until its place}
@@ -80,13 +80,9 @@ local held, probes = meet_holds(KEYS[5], scopes, now, ARGV[11], ARGV[12] == '1')
 if held then return held end
 
 local closed, reopens = nil, 0 -- us
-local noted -- what would have refused, were it no shadow
+local noted -- a list of what would have refused, were it no shadow: {it, those before it}
 local function close(which, at)
   if at > reopens then closed, reopens = which, at end
-end
-local function note(which)
-  noted = noted or {}
-  noted[#noted + 1] = -which
 end
 
 local shut = redis.call('GET', KEYS[4])
@@ -141,7 +137,7 @@ for at = #(log or '') - 3, 1, -4 do
       count[i] = count[i] + 1
       local leaves = finish[i] or sent + length[i]
       if count[i] == limit[i] and bit.band(mask[i], lane_bit) ~= 0 then
-        if mask[i] < SHADOW then close(i, leaves) else note(i) end
+        if mask[i] < SHADOW then close(i, leaves) else noted = {-i, noted} end
       end
       if count[i] <= limit[i] then is_kept, lasts = true, math.max(lasts, leaves) end
     end
@@ -168,7 +164,7 @@ if #names > 0 then
     end
     local most = tonumber(ARGV[at + 1])
     if most < 0 then
-      if used >= -most then note(#limit + i) end
+      if used >= -most then noted = {-(#limit + i), noted} end
     elseif used >= most then
       close(#limit + i, ends * 1000000)
     end
@@ -251,5 +247,8 @@ for i = 1, #names do
 end
 redis.call('SET', KEYS[1], cmsgpack.pack(claimed), 'EX', memory)
 take_probes(KEYS[5], scopes, probes, now, lease, ARGV[11])
-for i = 1, noted and #noted or 0 do probes[#probes + 1] = noted[i] end
+while noted do
+  probes[#probes + 1] = noted[1]
+  noted = noted[2]
+end
 return {'ADMITTED', unpack(probes)}

@@ -10,14 +10,10 @@ local MOST = 1000 -- changes that are kept
 
 if text_at(KEYS[1]) ~= ARGV[1] then return 0 end
 local last = 3 + tonumber(ARGV[3])
-for i = 4, last do
-  local kept = redis.pcall('LPUSH', KEYS[3], ARGV[i])
-  if type(kept) == 'table' then -- nothing of ours
-    redis.call('DEL', KEYS[3])
-    redis.call('LPUSH', KEYS[3], ARGV[i])
-  end
-end
-if last > 3 then redis.call('LTRIM', KEYS[3], 0, MOST - 1) end
+make_room(KEYS[3], 'list')
+for i = 4, last do redis.call('LPUSH', KEYS[3], ARGV[i]) end
+redis.call('LTRIM', KEYS[3], 0, MOST - 1)
+make_room(KEYS[2], 'hash')
 for i = last + 1, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2]) end
 return 1

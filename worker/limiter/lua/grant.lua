@@ -71,6 +71,10 @@ if rate == 0 then
   return reply_slots(waits, false)
 end
 
+if floor_every > 0 and floor_due > now + floor_every then -- the floor was raised
+  floor_due = now + floor_every
+  redis.call('HSET', rate_key, 'floor:' .. lane, floor_due)
+end
 want = math.min(want, rate) -- so that no slot looks back at another of the same call
 local factor = 1
 if state[4] then factor = math.min(1, tonumber(state[4]) + math.max(0, now - tonumber(state[5])) / RECOVERY) end

@@ -6,10 +6,6 @@
 -- ARGV  1 now in us (0: this server's clock)  then for each that is to be counted: field, how many
 -- Reply {now, the overrides ('': none)}
 
-for i = 2, #ARGV, 2 do
-  local counted = redis.pcall('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1])
-  if type(counted) == 'table' and string.find(counted.err, 'WRONGTYPE', 1, true) then
-    redis.call('DEL', KEYS[2]) -- nothing of ours, and worth nothing
-  end
-end
+if #ARGV > 1 then make_room(KEYS[2], 'hash') end
+for i = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return {clock(ARGV[1]), text_at(KEYS[1])}
