@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from worker.core.decision.decide import too_soon_or_late
+from worker.core.limits.cancels import CLAIM_S
 from worker.core.limits.holds import ACCOUNT, HoldName
 from worker.core.limits.ledger import Busy, Doubtful, Reused, Token, outcome_of
 from worker.core.limits.quota import Admitted, Held, Soon
@@ -28,6 +29,7 @@ from worker.core.outcome.catalog import Catalog
 from worker.core.outcome.outcome import (
     Acceptance,
     Accepted,
+    Cancelled,
     Closed,
     Early,
     ErrorClass,
@@ -48,8 +50,6 @@ from worker.ports import Events, Limiter, Provider
 _ROUNDING_S: Final = 0.0005
 #: The provider documents no bound of ValidityPeriod; three days is the longest that carriers keep a message.
 _LONGEST_VALIDITY_S: Final = 3 * 24 * 3600
-#: A claim that is older than this is made again before the call: else the call could outlast its lease.
-_FRESH_S: Final = 1.0
 #: A request whose deadline is nearer is asked about in Redis: the ledger may know it.
 _NEAR: Final = timedelta(seconds=10)
 _UNWANTED: Final = Unserved("its delivery was lost with the connection")
@@ -128,6 +128,7 @@ class Attempts:
         """
         if self.refusal(waiting) is not None and (refusal := await self.refused(waiting)) is not None:
             return Attempt(Use.FREE, refusal)
+        asked = monotonic()
         refused = await self._admit(waiting, slot)
         if isinstance(refused, Held):
             return Attempt(Use.VOID, None)
@@ -136,10 +137,9 @@ class Attempts:
             return Attempt(Use.FREE, None)
         if refused is not None:
             return Attempt(Use.FREE, refused)
-        claimed = monotonic()
-        if (early_s := slot.due - claimed) > 0:
+        if (early_s := slot.due - monotonic()) > 0:
             await asyncio.sleep(early_s + _ROUNDING_S)
-        if not self._may_call(waiting, slot, claimed):
+        if not self._may_call(waiting, slot, asked):
             await self._release(waiting)
             return Attempt(Use.FREE, None)
         return Attempt(Use.CALLED, await self._call(waiting, slot))
@@ -158,15 +158,19 @@ class Attempts:
                 return None
             case (Held() | Soon()) as later:
                 return later
-            case (Sent() | Busy() | Doubtful() | Reused()) as known:
+            case (Sent() | Busy() | Doubtful() | Reused() | Cancelled()) as known:
                 return outcome_of(known, self._catalog)
             case (Closed() | OnHold()) as closed:
                 return closed
 
-    def _may_call(self, waiting: Waiting, slot: Slot, claimed: float) -> bool:
-        """Ask this last, with nothing to wait for between the answer and the call."""
+    def _may_call(self, waiting: Waiting, slot: Slot, asked: float) -> bool:
+        """Ask this last, with nothing to wait for between the answer and the call.
+
+        A claim that was asked for too long ago is made again: the call could outlast its lease, or be one of a campaign
+        whose cancel was answered meanwhile.
+        """
         now = monotonic()
-        is_late = now > slot.use_by or now - claimed > _FRESH_S
+        is_late = now > slot.use_by or now - asked > CLAIM_S
         return not is_late and self._can_settle() and self.refusal(waiting) is None
 
     async def _release(self, waiting: Waiting) -> None:
