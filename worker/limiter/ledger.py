@@ -45,7 +45,8 @@ class Ledger:
         sms, keys = request.sms, self._keys
         entry = keys.entry(sms.id)
         cancelled = keys.cancelled(entry)
-        tombstones = (cancelled, keys.campaign(sms.campaign)) if sms.campaign else (cancelled,)
+        campaign = sms.campaign if sms.metadata else ""
+        tombstones = (cancelled, keys.campaign(campaign)) if campaign else (cancelled,)
         return Claim(token, request.history.unknowns, fingerprint(sms), entry, keys.of(sms.number), tombstones)
 
     def asked(self, claim: Claim, not_after_us: int, *, to_call: bool) -> tuple[Argument, ...]:

@@ -45,8 +45,9 @@ local caller, number, lease, counted = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV
 local memory, content, class = ARGV[6], ARGV[7], tonumber(ARGV[9])
 if tonumber(ARGV[8]) > 0 and now > tonumber(ARGV[8]) then return {'LATE'} end
 
--- The ledger.
-local stored = redis.call('GET', KEYS[1])
+-- The ledger and the tombstones: of most requests there is neither, and one command finds that out.
+local is_known = redis.call('EXISTS', KEYS[1], unpack(KEYS, 8)) > 0
+local stored = is_known and redis.call('GET', KEYS[1])
 local entry = stored and cmsgpack.unpack(stored)
 local state, unknowns, since, code, known = 'nothing', 0, 0, '', ''
 if entry then state, unknowns, since, code = entry[1], entry[2], entry[3], entry[4] end
@@ -67,7 +68,7 @@ elseif state == 'sent' then
 end
 if known ~= '' and content ~= '' and known ~= content then return {'REUSED'} end
 if state == 'sent' then return {'SENT', unknowns, since} end
-if redis.call('EXISTS', unpack(KEYS, 8)) > 0 then
+if is_known and redis.call('EXISTS', unpack(KEYS, 8)) > 0 then
   -- Whoever claims again did not call for its earlier claim, of which it never heard.
   if state == 'calling' then give_back(entry, KEYS[1], KEYS[2], KEYS[3], memory) end
   local places = redis.call('GET', KEYS[7]) or ''
