@@ -16,18 +16,23 @@ from tests.limiters import LEASE, VirtualTime, started
 from tests.makers import NOW, make_request
 from tests.models import ledger
 from tests.models.ledger import Claimed, LedgerEntry
-from worker.core.limits.ledger import CALLER_LOST, Busy, Doubtful, Reused, Token, fingerprint
-from worker.core.limits.quota import Admitted, Operation, Slots, Turn, Window
+from tests.tcp_proxy import TcpProxy
+from tests.waiting import eventually
+from worker.core.limits.cancels import Cancel
+from worker.core.limits.ledger import CALLER_LOST, NOBODY, Busy, Doubtful, Reused, Token, fingerprint
+from worker.core.limits.quota import Admitted, Cap, Operation, Slots, Turn, Window
 from worker.core.limits.remote_clock import seen
 from worker.core.message.decode import Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
-from worker.core.outcome.outcome import Acceptance, Accepted, Closed, Period, Sent
+from worker.core.outcome.outcome import Acceptance, Accepted, Cancelled, Closed, Period, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
+from worker.limiter.redis_cancels import RedisCancels
 
 ANSWER = Acceptance(Accepted("m-1", "R-1", 2, "Hongkong, China"), 1, NOW)
+MEMORY = timedelta(hours=72)
 LEASE_US = LEASE // timedelta(microseconds=1)
 KEYS_OF_ALL_IDS = ("a", "b", "c")
 
@@ -49,8 +54,9 @@ async def limiter(redis_url: str, namespace: str, clock: VirtualTime) -> AsyncIt
         yield limiter
 
 
-def request(request_id: str = "a", unknowns: int = 0, text: str = "Hello") -> Request:
-    return make_request(Lane.NOTIFY, id=request_id, text=text, history=History(published=NOW, unknowns=unknowns))
+def request(request_id: str = "a", unknowns: int = 0, text: str = "Hello", campaign: str = "") -> Request:
+    history, metadata = History(published=NOW, unknowns=unknowns), {"campaign": campaign} if campaign else {}
+    return make_request(Lane.NOTIFY, id=request_id, text=text, history=history, metadata=metadata)
 
 
 async def admitted(limiter: RedisLimiter, caller: str, number: int = 1, *, unknowns: int = 0) -> Admitted:
@@ -64,17 +70,34 @@ class Oracle:
 
     def __init__(self) -> None:
         self.entries: dict[str, LedgerEntry | None] = dict.fromkeys(KEYS_OF_ALL_IDS)
+        #: Ids and campaigns that are cancelled.
+        self.cancelled: set[str] = set()
 
     def admit(self, asked: Request, token: Token, now: int) -> ledger.Verdict:
         sms, counted = asked.sms, asked.history.unknowns
-        entry, verdict = ledger.claim(self.entries[sms.id], token, counted, now, LEASE_US, fingerprint(sms))
-        self.entries[sms.id] = entry
+        entry, of = self.entries[sms.id], fingerprint(sms)
+        verdict: ledger.Verdict
+        if self.is_cancelled(asked):
+            self.entries[sms.id], verdict = ledger.refuse(entry, token, counted, now, of)
+        else:
+            self.entries[sms.id], verdict = ledger.claim(entry, token, counted, now, LEASE_US, of)
         return verdict
 
     def recall(self, asked: Request, now: int) -> ledger.Verdict | None:
         sms, counted = asked.sms, asked.history.unknowns
+        if self.is_cancelled(asked):
+            return self.admit(asked, NOBODY, now)
         self.entries[sms.id], verdict = ledger.recall(self.entries[sms.id], counted, now, fingerprint(sms))
         return verdict
+
+    def is_cancelled(self, asked: Request) -> bool:
+        return not self.cancelled.isdisjoint({asked.sms.id, asked.sms.campaign})
+
+    def cancel(self, request_id: str, now: int) -> Cancel:
+        told = ledger.cancel(self.entries[request_id], now)
+        if told is not Cancel.SENT:
+            self.cancelled.add(request_id)
+        return told
 
     def empty(self) -> None:
         self.entries = dict.fromkeys(KEYS_OF_ALL_IDS)
@@ -96,18 +119,24 @@ class Oracle:
 async def test_the_scripts_agree_with_the_model(
     limiter: RedisLimiter, clock: VirtualTime, namespace: str, client: Redis, seed: int
 ) -> None:
+    cancels = RedisCancels(limiter._batcher, Keys(namespace), clock)
     dice, oracle = random.Random(seed), Oracle()
     claims: list[tuple[Request, Token, Admitted]] = []
     verdicts: set[type] = set()
     for step in range(600):
         clock.advance(timedelta(seconds=dice.choice([0, 0.001, 1, 5, 12])))
         asked = request(
-            dice.choice(KEYS_OF_ALL_IDS), dice.choice([0, 0, 0, 1, 2, 3]), dice.choice(["A", "A", "A", "B"])
+            dice.choice(KEYS_OF_ALL_IDS),
+            dice.choice([0, 0, 0, 1, 2, 3]),
+            dice.choice(["A", "A", "A", "B"]),
+            dice.choice(["", "", "spring"]),
         )
         token = Token(dice.choice(["t1", "t2", f"t{step}"]), dice.choice([1, 2, step]))
         if dice.random() < 0.01:  # somebody empties Redis
             await client.delete(*map(Keys(namespace).entry, KEYS_OF_ALL_IDS))
             oracle.empty()
+        if dice.random() < 0.2:
+            await cancel_or_restore(cancels, oracle, dice, clock)
         match dice.choice(["admit", "admit", "recall", "record"]):
             case "admit":
                 expected = oracle.admit(asked, token, clock.us)
@@ -129,7 +158,19 @@ async def test_the_scripts_agree_with_the_model(
                 unknowns = oracle.record(known, owner, news, clock.us)
                 assert await limiter.record(claim, news) == unknowns
 
-    assert verdicts >= {Claimed, Busy, Doubtful, Reused}
+    assert verdicts >= {Claimed, Busy, Doubtful, Reused, Cancelled}
+
+
+async def cancel_or_restore(cancels: RedisCancels, oracle: Oracle, dice: random.Random, clock: VirtualTime) -> None:
+    name = dice.choice([*KEYS_OF_ALL_IDS, "spring"])
+    if name not in oracle.cancelled and name != "spring":
+        assert await cancels.cancel([name], MEMORY) == [oracle.cancel(name, clock.us)]
+    elif name not in oracle.cancelled:
+        await cancels.mark_campaign(name, MEMORY)
+        oracle.cancelled.add(name)
+    else:
+        assert await (cancels.restore_campaign(name) if name == "spring" else cancels.restore([name])) in (True, [True])
+        oracle.cancelled.remove(name)
 
 
 async def test_a_request_that_was_sent_is_told_the_first_answer(limiter: RedisLimiter) -> None:
@@ -334,3 +375,95 @@ async def test_a_look_needs_no_clock_that_was_told_lately(redis_url: str, namesp
             while not isinstance(await limiter.grant(Operation.GLOBE, Lane.NOTIFY, 1), Slots):
                 await asyncio.sleep(0.1)
         assert isinstance(await limiter.admit(request(), Token("t1", 2)), Admitted)
+
+
+# -- cancels
+
+
+@pytest.fixture
+def cancels(limiter: RedisLimiter, namespace: str, clock: VirtualTime) -> RedisCancels:
+    return RedisCancels(limiter._batcher, Keys(namespace), clock)
+
+
+@pytest.mark.parametrize("of_campaign", [False, True], ids=["id", "campaign"])
+async def test_a_caller_that_never_heard_of_its_claim_is_refused_when_it_claims_again(
+    redis_url: str, namespace: str, client: Redis, of_campaign: bool
+) -> None:
+    """Redis carries the claim out when the caller has given up, and the cancel comes in between."""
+    asked, windows = request(campaign="spring"), [Window(2, Period.DAY, frozenset(Lane))]
+    caps = [Cap(9, Period.DAY)]
+    async with (
+        TcpProxy(redis_url) as proxy,
+        started(
+            proxy.url, namespace, None, windows=windows, caps=caps, patience=timedelta(milliseconds=200)
+        ) as limiter,
+    ):
+        keys, cancels = Keys(namespace), RedisCancels(limiter._batcher, Keys(namespace), lambda: 0)
+        proxy.pause()
+        with pytest.raises(LimiterUnavailable):
+            await limiter.admit(asked, Token("t1"))
+        proxy.resume()
+
+        async def is_claimed() -> bool:
+            return bool(await client.exists(keys.entry("a")))
+
+        await eventually(is_claimed, because="Redis got the claim")
+        if of_campaign:
+            await cancels.mark_campaign("spring", MEMORY)
+        else:
+            assert await cancels.cancel(["a"], MEMORY) == [Cancel.CALLING]
+
+        assert await limiter.admit(asked, Token("t1", 2)) == Cancelled(0)
+        assert await client.exists(keys.entry("a"), keys.of("85251234567").marks) == 0, "the claim is given back"
+        (cap,) = await client.hvals(keys.caps.decode())
+        assert bytes(cap).endswith(b" 0")  # type: ignore[arg-type]  # the stub knows decoded answers only
+        assert await limiter.admit(asked, Token("t1", 1)) == Cancelled(0), "one that comes late leaves nothing"
+        assert await client.exists(keys.entry("a")) == 0
+
+
+async def test_a_claim_that_was_given_back_meets_the_cancel(limiter: RedisLimiter, cancels: RedisCancels) -> None:
+    claim = await admitted(limiter, "t1")
+    assert await cancels.cancel(["a"], MEMORY) == [Cancel.CALLING]
+    await limiter.record(claim, None)
+
+    assert await limiter.admit(request(), Token("t1", 2)) == Cancelled(0)
+    assert await limiter.recall(request()) == Cancelled(0)
+
+
+async def test_a_call_that_was_accepted_after_its_cancel_was_asked_for_is_sent(
+    limiter: RedisLimiter, cancels: RedisCancels
+) -> None:
+    claim = await admitted(limiter, "t1")
+    assert await cancels.cancel(["a"], MEMORY) == [Cancel.CALLING]
+    await limiter.record(claim, ANSWER)
+
+    assert await limiter.admit(request(), Token("t2")) == Sent(ANSWER, 0)
+    assert await cancels.cancel(["a"], MEMORY) == [Cancel.SENT]
+
+
+async def test_who_is_cancelled_leaves_its_place_to_those_behind(
+    redis_url: str, namespace: str, clock: VirtualTime, client: Redis
+) -> None:
+    windows = [Window(1, timedelta(seconds=30), frozenset(Lane))]
+    async with started(redis_url, namespace, clock, windows=windows) as limiter:
+        await admitted(limiter, "t1")
+        for request_id in ("b", "c"):
+            asked = await limiter.admit(request(request_id), Token(request_id), left=timedelta(hours=1))
+            assert isinstance(asked, Closed)
+        places = Keys(namespace).of("85251234567").places
+        assert await client.strlen(places) == 24
+        await RedisCancels(limiter._batcher, Keys(namespace), clock).cancel(["b"], MEMORY)
+
+        assert await limiter.admit(request("b"), Token("b", 2), left=timedelta(hours=1)) == Cancelled(0)
+        assert await client.strlen(places) == 12
+
+
+async def test_nothing_reads_like_a_name_in_the_keys_of_cancels(
+    cancels: RedisCancels, namespace: str, client: Redis
+) -> None:
+    await cancels.cancel(["order-17"], MEMORY)
+    await cancels.mark_campaign("spring", MEMORY)
+    keys = [key async for key in client.scan_iter(match=f"{{{namespace}}}:1:[cg]:*")]
+
+    assert len(keys) == 2
+    assert not any(name in key for key in keys for name in (b"order", b"spring"))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+from worker.core.limits.cancels import Cancel
 from worker.core.limits.ledger import CALLER_LOST, NOBODY, Busy, Doubtful, Known, Reused, Token
-from worker.core.outcome.outcome import Acceptance, Sent
+from worker.core.outcome.outcome import Acceptance, Cancelled, Sent
 
 
 class State(StrEnum):
@@ -76,6 +77,31 @@ def claim(
     unknowns = max(entry.unknowns, counted)
     claimed = replace(entry, state=State.CALLING, token=token, until=now + lease, began=now, unknowns=unknowns)
     return replace(claimed, fingerprint=entry.fingerprint or of), Claimed()
+
+
+def refuse(
+    entry: LedgerEntry | None, token: Token, counted: int, now: int, of: bytes = b""
+) -> tuple[LedgerEntry | None, Known]:
+    """Ask to call, or only look (as `NOBODY`), when the id or its campaign is cancelled: nobody may call.
+
+    Whoever claims again did not call for its earlier claim, of which it never heard: that is given back.
+    """
+    entry = _settled(entry, token, now)
+    if entry is None:
+        return None, Cancelled(counted)
+    _, verdict = claim(entry, token, counted, now, 0, of)
+    if isinstance(verdict, Claimed | Doubtful):
+        return not_sent(entry, entry.token), Cancelled(max(entry.unknowns, counted))
+    return entry, verdict
+
+
+def cancel(entry: LedgerEntry | None, now: int) -> Cancel:
+    """What the cancel of an id does to it; from now on it is refused, unless it was sent."""
+    if entry is None:
+        return Cancel.CANCELLED
+    if entry.state is State.SENT:
+        return Cancel.SENT
+    return Cancel.CALLING if entry.state is State.CALLING and entry.until > now else Cancel.UNKNOWN
 
 
 def recall(

@@ -24,22 +24,24 @@ from tests.models import ledger
 from tests.models.ledger import Claimed
 from worker.core.decision.decide import decide, too_soon_or_late
 from worker.core.decision.policy import Backoff, RetryPolicy
-from worker.core.limits.ledger import Token, outcome_of
+from worker.core.limits.cancels import CLAIM_S, Cancel
+from worker.core.limits.ledger import NOBODY, Known, Token, outcome_of
 from worker.core.message.decode import Request
 from worker.core.message.history import History, HistoryEntry
 from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import catalog
-from worker.core.outcome.disposition import Dead, Done, Requeue, Retry
-from worker.core.outcome.outcome import Acceptance, Accepted, ErrorClass, Failed, Fault, Outcome, Reply
+from worker.core.outcome.disposition import Dead, Done, Requeue, Retry, Withdrawn
+from worker.core.outcome.outcome import Acceptance, Accepted, Cancelled, ErrorClass, Failed, Fault, Outcome, Reply
 from worker.core.plan import is_certain
 
 LEASE: Final = timedelta(seconds=18)
-#: A claim is used within this time or given back (attempt.py).
-FRESH: Final = timedelta(seconds=1)
+#: A claim is used within this time from when it was asked for, or given back (attempt.py).
+FRESH: Final = timedelta(seconds=CLAIM_S)
 SECOND: Final = timedelta(seconds=1)
 #: A claim that Redis gets later than this is of use to nobody, and is refused once Redis' clock is known.
 PATIENCE: Final = timedelta(milliseconds=500)
 OK: Final = Reply(200, "OK", message_id="m-1", request_id="R-1", segments=1)
+FOREVER: Final = NOW + timedelta(days=365)
 #: What the provider did, and what the worker learns of it.
 ANSWERS: Final[tuple[tuple[bool, Reply | Fault], ...]] = (
     (True, OK),
@@ -109,7 +111,11 @@ class SentOnce(RuleBasedStateMachine):
         #: What Redis did not say that it took, and whose worker will tell it again.
         self.debts: list[tuple[Hand, Callable[[], None]]] = []
         self.contents_accepted: set[bytes] = set()
-        self.publications = self.replays = self.deliveries = self.accepted = self.risky = 0
+        self.publications = self.replays = self.deliveries = self.accepted = self.risky = self.withdrawn = 0
+        #: Whether the id, and its campaign, are cancelled.
+        self.is_cancelled = self.is_campaign_cancelled = False
+        #: After which no call may begin, because a cancel was answered.
+        self.certain = FOREVER
         self.publish(b"one")
 
     # -- the outside --------------------------------------------------------------------------------------------
@@ -123,6 +129,23 @@ class SentOnce(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.5, 5, 20]))
     def time_passes(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+    @rule(of_campaign=st.booleans())
+    def an_operator_cancels(self, of_campaign: bool) -> None:
+        if of_campaign:
+            self.is_campaign_cancelled = True
+            self.certain = min(self.certain, self.now + FRESH)
+        else:
+            told = ledger.cancel(self.entry, self.us)
+            self.is_cancelled = self.is_cancelled or told is not Cancel.SENT
+            if told is Cancel.CANCELLED:
+                self.certain = NOW - SECOND
+
+    @precondition(lambda self: self.is_cancelled or self.is_campaign_cancelled)
+    @rule()
+    def an_operator_takes_the_cancels_back(self) -> None:
+        self.is_cancelled = self.is_campaign_cancelled = False
+        self.certain = FOREVER
 
     @precondition(lambda self: self.letters and self.replays < 2)
     @rule()
@@ -218,6 +241,23 @@ class SentOnce(RuleBasedStateMachine):
         if arrives and self.late:
             self.late.pop()()
 
+    @precondition(lambda self: self.queue or self.hands)
+    @rule(wire=WIRES, of_campaign=st.booleans(), seconds=st.sampled_from([0.5, 2, 5, 20]), arrives=st.booleans())
+    def a_cancel_comes_after_a_claim(self, wire: str, of_campaign: bool, seconds: float, arrives: bool) -> None:
+        """Of which its caller heard or not, and which it perhaps gives back; it goes on when the cancel is answered."""
+        if not self.hands:
+            self.take()
+        hand = self.hands[-1]
+        if hand.next == self.claim:
+            hand.next(hand, (True, OK), 0, wire)
+        self.an_operator_cancels(of_campaign)
+        self.time_passes(seconds)
+        if arrives and self.late:
+            self.late.pop()()
+        for _ in range(3):
+            if hand in self.hands:
+                hand.next(hand, (True, OK), 0, "answers")
+
     # -- the steps of one delivery ------------------------------------------------------------------------------
 
     def claim(self, hand: Hand, _answer: object, _seconds: object, wire: str) -> None:
@@ -231,21 +271,38 @@ class SentOnce(RuleBasedStateMachine):
 
             def run() -> None:
                 if not self.knows_the_clock or self.now <= asked + PATIENCE:
-                    lease, counted = LEASE // timedelta(microseconds=1), hand.history.unknowns
-                    self.entry, verdict = ledger.claim(self.entry, token, counted, self.us, lease, hand.content)
-                    verdicts.append(verdict)
+                    verdicts.append(self.admit(token, hand))
 
             verdicts: list[ledger.Verdict] = []
             if not self.script(run, wire):
                 return
             if isinstance(verdicts[0], Claimed):
-                hand.next, hand.claimed = self.call, self.now
+                hand.next, hand.claimed = self.call, asked
             else:
                 hand.next, hand.outcome = self.settle, outcome_of(verdicts[0], catalog())
 
+    def admit(self, token: Token, hand: Hand) -> ledger.Verdict:
+        counted, lease = hand.history.unknowns, LEASE // timedelta(microseconds=1)
+        verdict: ledger.Verdict
+        if self.is_cancelled or self.is_campaign_cancelled:
+            verdict = self.refuse(token, hand)
+        else:
+            self.entry, verdict = ledger.claim(self.entry, token, counted, self.us, lease, hand.content)
+        return verdict
+
+    def refuse(self, token: Token, hand: Hand) -> Known:
+        self.entry, verdict = ledger.refuse(self.entry, token, hand.history.unknowns, self.us, hand.content)
+        assert verdict != Cancelled(0) or not self.risky, "withdrawn promises that nothing was sent"
+        return verdict
+
     def recall(self, hand: Hand, wire: str) -> None:
         def run() -> None:
-            self.entry, known = ledger.recall(self.entry, hand.history.unknowns, self.us, hand.content)
+            counted = hand.history.unknowns
+            known: Known | None
+            if self.is_cancelled or self.is_campaign_cancelled:
+                known = self.refuse(NOBODY, hand)
+            else:
+                self.entry, known = ledger.recall(self.entry, counted, self.us, hand.content)
             expired = catalog().failed("local.expired", called=False)
             hand.outcome = expired if known is None else outcome_of(known, catalog())
 
@@ -259,6 +316,7 @@ class SentOnce(RuleBasedStateMachine):
             self.tell(hand, self.not_sent(hand.token), wire)
             hand.next = self.claim
             return
+        assert self.now <= self.certain, "a call began after its cancel was answered"
         is_accepted, reply = answer
         outcome = catalog().classify(reply)
         self.accepted += is_accepted
@@ -303,6 +361,8 @@ class SentOnce(RuleBasedStateMachine):
         match disposition := decide(self.request(hand), hand.outcome, self.policy, self.now, 0.0):
             case Done():
                 self.done.append((disposition, hand.content))
+            case Withdrawn():
+                self.withdrawn += 1
             case Dead():
                 self.dead.append((disposition, hand.content))
             case Retry(delay, _, history):
@@ -348,7 +408,7 @@ class SentOnce(RuleBasedStateMachine):
     @invariant()
     def no_publication_is_lost(self) -> None:
         in_hand = sum(not hand.is_ghost for hand in self.hands)
-        assert len(self.queue) + in_hand + len(self.done) + len(self.dead) >= self.publications
+        assert len(self.queue) + in_hand + len(self.done) + len(self.dead) + self.withdrawn >= self.publications
 
     @invariant()
     def no_more_calls_may_have_been_accepted_than_policy_and_operator_chose(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import NOW, FakeClock, FakeLimiter, FakeProvider, RecordingEvents
 from tests.makers import make_request
 from worker.core.limits.holds import HoldName
-from worker.core.limits.ledger import CALLER_LOST, Busy, Doubtful, Reused, Token
+from worker.core.limits.ledger import CALLER_LOST, Busy, Doubtful, Known, Reused, Token
 from worker.core.limits.quota import Admitted, Held, Operation
 from worker.core.message.decode import Request
 from worker.core.message.history import History
@@ -18,6 +18,7 @@ from worker.core.outcome.catalog import catalog
 from worker.core.outcome.outcome import (
     Acceptance,
     Accepted,
+    Cancelled,
     ErrorClass,
     Failed,
     Fault,
@@ -75,11 +76,15 @@ async def test_an_acceptance_is_in_the_ledger_before_the_request_has_its_outcome
 @pytest.mark.parametrize("deadline", [NOW + timedelta(minutes=1), NOW], ids=["in time", "after its deadline"])
 @pytest.mark.parametrize(
     ("known", "expected"),
-    [(Sent(BEFORE, 0), Sent(BEFORE, 0)), (Busy(1_500_000), Underway(timedelta(seconds=1.5)))],
-    ids=["sent", "under way"],
+    [
+        (Sent(BEFORE, 0), Sent(BEFORE, 0)),
+        (Busy(1_500_000), Underway(timedelta(seconds=1.5))),
+        (Cancelled(1), Cancelled(1)),
+    ],
+    ids=["sent", "under way", "cancelled"],
 )
 async def test_a_request_that_the_ledger_knows_is_not_called_for(
-    rig: Rig, deadline: object, known: Sent | Busy, expected: Outcome
+    rig: Rig, deadline: object, known: Known, expected: Outcome
 ) -> None:
     rig.limiter.known["r-1"] = known
     assert isinstance(deadline, type(NOW))

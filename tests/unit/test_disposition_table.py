@@ -8,8 +8,8 @@ from tests.makers import POLICY, make_failed, make_request
 from worker.core.decision.decide import decide
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
-from worker.core.outcome.disposition import Dead, Done, Requeue, Retry
-from worker.core.outcome.outcome import Accepted, Closed, Early, Outcome, Unserved
+from worker.core.outcome.disposition import Dead, Done, Requeue, Retry, Withdrawn
+from worker.core.outcome.outcome import Accepted, Cancelled, Closed, Early, Outcome, Unserved
 
 #: Noon in Singapore: the day ends in twelve hours, the month in a week.
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
@@ -52,6 +52,10 @@ TABLE: list[tuple[str, tuple[Lane, ...], timedelta, str, float]] = [
     ("SMS_CONTENT_ILLEGAL", ANY, AMPLE, "dead content", 0),
     ("local.expired", ANY, -SHORT, "dead expired", 0),
     ("local.internal", ANY, AMPLE, "dead internal", 0),
+    ("cancelled", ANY, AMPLE, "withdrawn", 0),
+    ("cancelled", ANY, -SHORT, "withdrawn", 0),
+    ("cancelled after a resend", ANY, AMPLE, "dead unknown", 0),
+    ("cancelled, one call unknown", ANY, AMPLE, "dead unknown", 0),
     ("unserved", ANY, AMPLE, "give back", 0),
 ]
 NOT_CALLS: dict[str, Outcome] = {
@@ -59,6 +63,8 @@ NOT_CALLS: dict[str, Outcome] = {
     "window closed for 90 s": Closed("otp 1 per 30 s", timedelta(seconds=90)),
     "window that just opened": Closed("otp 1 per 30 s", timedelta(milliseconds=-1)),
     "early by 60 s": Early(NOON + timedelta(seconds=60)),
+    "cancelled": Cancelled(),
+    "cancelled, one call unknown": Cancelled(unknowns=1),
     "unserved": Unserved("the worker is draining"),
 }
 ROWS = [(what, lane, left, *expected) for what, lanes, left, *expected in TABLE for lane in lanes]
@@ -68,13 +74,15 @@ ROWS = [(what, lane, left, *expected) for what, lanes, left, *expected in TABLE 
 def test_what_becomes_of_a_request(what: str, lane: Lane, left: timedelta, becomes: str, delay_s: float) -> None:
     code = what.removesuffix(" after a resend")
     history = History(published=NOON, unknowns=1 if code != what else 0)
-    outcome = NOT_CALLS.get(what) or make_failed(code)
+    outcome = NOT_CALLS.get(code) or make_failed(code)
 
     disposition = decide(make_request(lane, deadline=NOON + left, history=history), outcome, POLICY, NOON, 0.5)
 
     match disposition:
         case Done():
             assert becomes == "done"
+        case Withdrawn():
+            assert becomes == "withdrawn"
         case Retry(delay, _, _):
             assert (becomes, delay_s) == ("retry", delay.total_seconds())
         case Dead(reason, _):

@@ -11,7 +11,7 @@ from tests.makers import MAINLAND, NOW, NUMBER, make_raw, make_request
 from worker.core.message.decode import Malformed, RawMessage
 from worker.core.message.history import History, HistoryEntry
 from worker.core.message.lane import Lane
-from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry, Withdrawn
 from worker.core.outcome.outcome import Accepted, ErrorClass
 from worker.core.outgoing.envelope import (
     OUTCOME_TYPE,
@@ -50,7 +50,7 @@ def sent(disposition: Disposition, raw: RawMessage | None = None, *, show_number
     return message
 
 
-def event(done: Done, *, show_numbers: bool = False, **changes: Any) -> dict[str, Any]:
+def event(done: Done | Withdrawn, *, show_numbers: bool = False, **changes: Any) -> dict[str, Any]:
     message = outgoing(make_raw(), make_request(**changes), done, TOPOLOGY, NOW, show_numbers=show_numbers)
     assert message is not None
     fields: dict[str, Any] = orjson.loads(message.body)
@@ -161,6 +161,18 @@ def test_segments_that_the_provider_did_not_tell_are_counted() -> None:
     assert event(done, text="x" * 161)["segments"] == 2
     templated: dict[str, Any] = {"to": MAINLAND, "text": ..., "template": {"code": "SMS_1"}, "from": "阿里云"}
     assert event(done, **templated)["segments"] is None
+
+
+def test_what_was_cancelled_is_told_as_an_outcome_that_cost_nothing() -> None:
+    told = event(
+        Withdrawn(Reason(ErrorClass.CANCELLED, "local.cancelled", "", ""), HISTORY), metadata={"campaign": "spring"}
+    )
+    accepted = event(Done(Accepted("M-1", "R-1", 1), HISTORY))
+
+    assert told.keys() == accepted.keys()
+    assert (told["id"], told["outcome"], told["attempts"], told["unknowns"]) == ("r-1", "cancelled", 1, 0)
+    assert [told[name] for name in ("message_id", "provider_request_id", "segments", "country")] == [None] * 4
+    assert told["metadata"] == {"campaign": "spring"}
 
 
 def test_metadata_comes_back_and_the_number_only_when_configured() -> None:

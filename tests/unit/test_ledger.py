@@ -1,12 +1,25 @@
 """The ledger's laws, one by one; that they hold together is tested by tests/property/test_sent_once.py."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.makers import NOW, make_request
-from tests.models.ledger import Claimed, LedgerEntry, State, accepted, claim, not_sent, recall, unknown
+from tests.models.ledger import (
+    Claimed,
+    LedgerEntry,
+    State,
+    accepted,
+    cancel,
+    claim,
+    not_sent,
+    recall,
+    refuse,
+    unknown,
+)
+from worker.core.limits.cancels import Cancel
 from worker.core.limits.ledger import (
     CALLER_LOST,
     ID_REUSED,
@@ -21,7 +34,7 @@ from worker.core.limits.ledger import (
 )
 from worker.core.message.lane import Lane
 from worker.core.outcome.catalog import catalog
-from worker.core.outcome.outcome import Acceptance, Accepted, ErrorClass, Failed, Sent, Underway
+from worker.core.outcome.outcome import Acceptance, Accepted, Cancelled, ErrorClass, Failed, Sent, Underway
 
 ANSWER = Acceptance(Accepted("m-1", "R-1", 1), 1, NOW)
 OTHER = Acceptance(Accepted("m-2", "R-2", 1), 2, NOW)
@@ -179,3 +192,61 @@ def test_what_the_ledger_knows_becomes_the_outcome_of_who_asked() -> None:
 def test_nobody_claims_under_no_name_and_no_number() -> None:
     assert (NOBODY.caller, NOBODY.number, Token("w1").number) == ("", 0, 1)
     assert LedgerEntry(State.SENT) == LedgerEntry(State.SENT, NOBODY, b"", 0, 0, 0, 0, "", None)
+
+
+# -- cancels
+
+
+@pytest.mark.parametrize(
+    ("entry", "now", "expected"),
+    [
+        (None, 1000, Cancel.CANCELLED),
+        (CALLING, 1099, Cancel.CALLING),
+        (CALLING, 1100, Cancel.UNKNOWN),
+        (DOUBTED, 1000, Cancel.UNKNOWN),
+        (SENT, 1000, Cancel.SENT),
+    ],
+    ids=["nothing", "calling", "caller lost", "unknown", "sent"],
+)
+def test_a_cancel_says_what_the_ledger_says(entry: LedgerEntry | None, now: int, expected: Cancel) -> None:
+    assert cancel(entry, now) is expected
+
+
+def test_who_is_cancelled_and_was_never_called_for_leaves_nothing_behind() -> None:
+    assert refuse(None, FIRST, 0, 1000, ONE) == (None, Cancelled(0))
+    assert refuse(None, FIRST, 2, 1000, ONE) == (None, Cancelled(2)), "the asker's history counts"
+
+
+def test_a_caller_that_claims_again_is_refused_and_its_lost_claim_is_given_back() -> None:
+    assert refuse(CALLING, AGAIN, 0, 1001, ONE) == (None, Cancelled(0))
+    late = refuse(CALLING, FIRST, 0, 1001, ONE)
+    assert late == (CALLING, Busy(99)), "nobody waits for its answer, and the call may be under way"
+
+
+def test_a_claim_of_who_counted_an_unknown_call_is_given_back_to_that() -> None:
+    counted = replace(CALLING, unknowns=1, since=900, code="local.timeout")
+    back = replace(DOUBTED, since=900)
+
+    assert refuse(counted, AGAIN, 1, 1001, ONE) == (back, Cancelled(1))
+
+
+def test_while_somebody_else_calls_for_what_is_cancelled_it_is_waited_for() -> None:
+    assert refuse(CALLING, STRANGER, 0, 1001, ONE) == (CALLING, Busy(99))
+    entry, verdict = refuse(CALLING, STRANGER, 0, 1100, ONE)
+    assert (entry and entry.state, verdict) == (State.UNKNOWN, Cancelled(1)), "its caller died: nobody knows"
+
+
+@pytest.mark.parametrize("counted", [0, 1, 2])
+def test_with_an_unknown_call_nobody_calls_again_for_what_is_cancelled(counted: int) -> None:
+    assert refuse(DOUBTED, STRANGER, counted, 2000, ONE) == (DOUBTED, Cancelled(max(1, counted)))
+
+
+def test_what_was_sent_or_stands_for_another_content_is_told_so_though_it_is_cancelled() -> None:
+    assert refuse(SENT, STRANGER, 0, 2000, ONE) == (SENT, Sent(ANSWER, 1))
+    assert refuse(SENT, STRANGER, 0, 2000, TWO) == (SENT, Reused())
+
+
+def test_a_look_takes_nobodys_claim_away() -> None:
+    assert refuse(CALLING, NOBODY, 0, 1001, ONE) == (CALLING, Busy(99))
+    assert refuse(None, NOBODY, 0, 1001, ONE) == (None, Cancelled(0))
+    assert outcome_of(Cancelled(3), catalog()) == Cancelled(3)

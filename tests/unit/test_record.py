@@ -9,7 +9,7 @@ from worker.core.message.decode import Malformed
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
 from worker.core.outcome.disposition import Dead, Reason
-from worker.core.outcome.outcome import Acceptance, Accepted, ErrorClass, Outcome, Sent, Unserved
+from worker.core.outcome.outcome import Acceptance, Accepted, Cancelled, ErrorClass, Outcome, Sent, Unserved
 from worker.core.outgoing.record import call_fields, closing_fields
 
 SETTLED = NOW + timedelta(seconds=4)
@@ -44,6 +44,15 @@ WHERE = {"lane": "otp", "total_s": 1.0, "request_id": "r-1", "queued_s": 3.0}
             Sent(Acceptance(Accepted("M-1", "R-1", 2), 1, NOW), 1),
             {"disposition": "done", "error_class": "accepted", "code": "OK", "attempt": 1}
             | {"message_id": "M-1", "segments": 2, "unknowns": 1, "repeated": True},
+        ),
+        (
+            Cancelled(),
+            {"disposition": "done", "error_class": "cancelled", "code": "local.cancelled", "attempt": 0},
+        ),
+        (
+            Cancelled(unknowns=1),
+            {"disposition": "dead", "error_class": "unknown", "code": "local.cancelled", "attempt": 0}
+            | {"reason": "it was cancelled, and an earlier call for it has an unknown outcome", "unknowns": 1},
         ),
         (
             Unserved("the worker is draining"),

@@ -11,7 +11,21 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from worker import __version__
-from worker.cli import codes, config, demo, dlq, exit_codes, holds, limits, publish, run, sandbox, status, topology
+from worker.cli import (
+    cancel,
+    codes,
+    config,
+    demo,
+    dlq,
+    exit_codes,
+    holds,
+    limits,
+    publish,
+    run,
+    sandbox,
+    status,
+    topology,
+)
 from worker.cli.context import Context, flags_of
 from worker.cli.once import each_option_once
 from worker.cli.output import complain
@@ -46,6 +60,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(publish.publish)
+app.command()(cancel.cancel)
 app.command()(status.status)
 app.command()(codes.codes)
 app.command()(sandbox.sandbox)

@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from worker.core.decision.decide import too_soon_or_late
+from worker.core.limits.cancels import CLAIM_S
 from worker.core.limits.holds import ACCOUNT, HoldName
 from worker.core.limits.ledger import outcome_of
 from worker.core.limits.quota import Admitted, Held, Soon
@@ -43,8 +44,6 @@ from worker.ports import Events, Limiter, Provider
 _ROUNDING_S: Final = 0.0005
 #: The provider documents no bound of ValidityPeriod; three days is the longest that carriers keep a message.
 _LONGEST_VALIDITY_S: Final = 3 * 24 * 3600
-#: A claim that is older than this is made again before the call: else the call could outlast its lease.
-_FRESH_S: Final = 1.0
 #: A request whose deadline is nearer is asked about in Redis: the ledger may know it.
 _NEAR: Final = timedelta(seconds=10)
 _UNWANTED: Final = Unserved("its delivery was lost with the connection")
@@ -124,6 +123,7 @@ class Attempts:
         """
         if self.refusal(waiting) is not None and (refusal := await self.refused(waiting)) is not None:
             return Attempt(Use.FREE, refusal)
+        asked = monotonic()
         refused = await self.claims.admit(waiting, slot)
         if isinstance(refused, Held):
             return Attempt(Use.VOID, None)
@@ -132,18 +132,21 @@ class Attempts:
             return Attempt(Use.FREE, None)
         if refused is not None:
             return Attempt(Use.FREE, refused)
-        claimed = monotonic()
-        if (early_s := slot.due - claimed) > 0:
+        if (early_s := slot.due - monotonic()) > 0:
             await asyncio.sleep(early_s + _ROUNDING_S)
-        if not self.may_call(waiting, slot, claimed):
+        if not self.may_call(waiting, slot, asked):
             await self.claims.release(waiting)
             return Attempt(Use.FREE, None)
         return Attempt(Use.CALLED, await self._call(waiting, slot))
 
-    def may_call(self, waiting: Waiting, slot: Slot, claimed: float) -> bool:
-        """Ask this last, with nothing to wait for between the answer and the call."""
+    def may_call(self, waiting: Waiting, slot: Slot, asked: float) -> bool:
+        """Ask this last, with nothing to wait for between the answer and the call.
+
+        A claim that was asked for too long ago is made again: the call could outlast its lease, or be one of a campaign
+        whose cancel was answered meanwhile.
+        """
         now = monotonic()
-        is_late = now > slot.use_by or now - claimed > _FRESH_S
+        is_late = now > slot.use_by or now - asked > CLAIM_S
         return not is_late and self._can_settle() and self.refusal(waiting) is None
 
     async def unprobed(self) -> None:

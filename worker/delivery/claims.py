@@ -8,7 +8,7 @@ from datetime import datetime
 from worker.core.limits.ledger import Busy, Doubtful, Reused, Token, outcome_of
 from worker.core.limits.quota import Admitted, Held, Soon
 from worker.core.outcome.catalog import Catalog
-from worker.core.outcome.outcome import Acceptance, Accepted, Closed, Failed, OnHold, Outcome, Sent
+from worker.core.outcome.outcome import Acceptance, Accepted, Cancelled, Closed, Failed, OnHold, Outcome, Sent
 from worker.core.plan import is_certain
 from worker.delivery.waiting import Slot, Waiting
 from worker.errors import LimiterUnavailable
@@ -38,7 +38,7 @@ class Claims:
                 return None
             case (Held() | Soon()) as later:
                 return later
-            case (Sent() | Busy() | Doubtful() | Reused()) as known:
+            case (Sent() | Busy() | Doubtful() | Reused() | Cancelled()) as known:
                 return outcome_of(known, self._catalog)
             case (Closed() | OnHold()) as closed:
                 return closed

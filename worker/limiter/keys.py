@@ -72,3 +72,11 @@ class Keys:
         Two requests with one digest would be taken for one, and the second never be sent: hence all 16 bytes.
         """
         return self._prefix + b"l:" + blake2b(request_id.encode(), digest_size=_ENTRY_BYTES).digest()
+
+    def cancelled(self, entry: bytes) -> bytes:
+        """Whether the request is cancelled whose key in the ledger is *entry*: one digest does for both."""
+        return self._prefix + b"c:" + entry[-_ENTRY_BYTES:]
+
+    def campaign(self, name: str) -> bytes:
+        """Whether the campaign *name* is cancelled; names are the publishers' own and may be long."""
+        return self._prefix + b"g:" + blake2b(name.encode(), digest_size=_ENTRY_BYTES).digest()

@@ -8,7 +8,7 @@ import orjson
 from worker.core.instant import to_the_millisecond
 from worker.core.limits.ledger import Busy, Doubtful, Known, Reused, Token, fingerprint
 from worker.core.message.decode import Request
-from worker.core.outcome.outcome import Acceptance, Accepted, Sent
+from worker.core.outcome.outcome import Acceptance, Accepted, Cancelled, Sent
 from worker.errors import LimiterUnavailable
 from worker.limiter.border import understood
 from worker.limiter.keys import Keys, NumberKeys
@@ -27,6 +27,8 @@ class Claim(NamedTuple):
     entry: bytes
     #: Where the recipient is counted.
     number: NumberKeys
+    #: Where it stands when the id or its campaign is cancelled.
+    tombstones: tuple[bytes, ...]
 
 
 class Ledger:
@@ -40,9 +42,12 @@ class Ledger:
 
     def claim(self, request: Request, token: Token) -> Claim:
         """The claim of *token* to *request*."""
-        sms = request.sms
-        keys = self._keys
-        return Claim(token, request.history.unknowns, fingerprint(sms), keys.entry(sms.id), keys.of(sms.number))
+        sms, keys = request.sms, self._keys
+        entry = keys.entry(sms.id)
+        cancelled = keys.cancelled(entry)
+        campaign = sms.campaign if sms.metadata else ""
+        tombstones = (cancelled, keys.campaign(campaign)) if campaign else (cancelled,)
+        return Claim(token, request.history.unknowns, fingerprint(sms), entry, keys.of(sms.number), tombstones)
 
     def asked(self, claim: Claim, not_after_us: int, *, to_call: bool) -> tuple[Argument, ...]:
         """The ledger's part of what admit.lua is asked; *not_after_us* as there."""
@@ -75,6 +80,8 @@ def read(reply: list[Any]) -> Known:
             return Doubtful(unknowns, since, code.decode())
         case [b"REUSED"]:
             return Reused()
+        case [b"CANCELLED", unknowns]:
+            return Cancelled(unknowns)
         case [b"LATE"]:
             raise LimiterUnavailable("Redis was asked too late: it stood still, or its clock was set forward")
     raise LimiterUnavailable("Redis answered what this version does not know")

@@ -215,7 +215,7 @@ class RedisLimiter:
 
     def _admit(self, claim: Claim, limits: Sequence[Argument], *, to_call: bool) -> Awaitable[Any]:
         keys, of = self._keys, claim.number
-        touched = (claim.entry, of.marks, keys.caps, of.closed, keys.holds, of.before, of.places)
+        touched = (claim.entry, of.marks, keys.caps, of.closed, keys.holds, of.before, of.places, *claim.tombstones)
         asked = self._ledger.asked(claim, self._not_after_us() if to_call else 0, to_call=to_call)
         return self._batcher.run(scripts.ADMIT, touched, (self._now_us(), *asked, *limits))
 

@@ -1,7 +1,7 @@
 """What people see and change of what the workers of a namespace share.
 
 A limiter's own connection would note that Redis was emptied, and so take the news from the workers; somebody who only
-looks, or sets and releases holds, must not.
+looks, sets and releases holds, or cancels, must not.
 """
 
 import secrets
@@ -13,6 +13,7 @@ from worker.limiter.batcher import Batcher
 from worker.limiter.connection import connect, disconnect, no_greeting, opener
 from worker.limiter.keys import Keys
 from worker.limiter.overrides import RedisOverrides
+from worker.limiter.redis_cancels import RedisCancels
 from worker.limiter.redis_holds import Prober, RedisHolds
 from worker.limiter.ring import Shared, recent_slots, shared
 from worker.settings.sections import HoldSettings, RedisSettings
@@ -29,6 +30,7 @@ class OperatorLimiter:
         #: For the operator: set, release.
         self.holds = RedisHolds(self._batcher, self._keys, hold, Prober(secrets.token_hex(8), 0), lambda: 0)
         self.overrides = RedisOverrides(self._client, self._batcher, self._keys)
+        self.cancels = RedisCancels(self._batcher, self._keys, lambda: 0)
 
     async def __aenter__(self) -> Self:
         return self

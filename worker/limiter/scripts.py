@@ -33,8 +33,10 @@ LIFT: Final = load("lift", "hold_state")
 HELD: Final = load("held", "hold_state")
 STOP: Final = load("stop", "hold_state")
 UNPROBED: Final = load("unprobed")
-ADMIT: Final = load("admit", "hold_state", "meet", "calendar", "places", "fit")
-RECORD: Final = load("record", "places")
+ADMIT: Final = load("admit", "hold_state", "meet", "calendar", "places", "fit", "give_back")
+RECORD: Final = load("record", "places", "give_back")
+CANCEL: Final = load("cancel")
+RESTORE: Final = load("restore")
 CLOSE: Final = load("close")
 CALL_SIZE: Final = load("call_size")
 OVERRIDES: Final = load("overrides", "hold_state", "stored")
@@ -42,6 +44,6 @@ CHANGE: Final = load("change", "stored")
 
 #: All of them.
 EVERY: Final = (
-    *(GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CLOSE, CALL_SIZE),
-    *(OVERRIDES, CHANGE),
+    *(GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CANCEL, RESTORE),
+    *(CLOSE, CALL_SIZE, OVERRIDES, CHANGE),
 )

@@ -15,7 +15,10 @@ _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LABEL: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 #: Classes that say what happened elsewhere than in an answer, or that would settle a request as done unread.
 _NOT_OF_ANSWERS: Final = frozenset(
-    {ErrorClass.ACCEPTED, ErrorClass.MALFORMED, ErrorClass.POISON, ErrorClass.UNROUTABLE, ErrorClass.INTERNAL}
+    {
+        *(ErrorClass.ACCEPTED, ErrorClass.CANCELLED, ErrorClass.MALFORMED, ErrorClass.POISON, ErrorClass.UNROUTABLE),
+        ErrorClass.INTERNAL,
+    }
 )
 #: admit.lua tells marks of a recipient apart for 97 days.
 _LONGEST_WINDOW: Final = timedelta(days=90)

@@ -30,8 +30,8 @@ _SUFFIXES: Final = {".csv": Format.CSV, ".jsonl": Format.JSONL, ".ndjson": Forma
 
 def count(path: Path, written: Format | None = None) -> int:
     """How many requests the file *path* has, those at fault among them; raises what `read` raises."""
-    with _opening(path) as source:
-        return sum(1 for _ in _lines(path, source, written))
+    with source_of(path) as source:
+        return sum(1 for _ in lines(path, source, written))
 
 
 def read(
@@ -53,13 +53,14 @@ def read(
         UsageError: it cannot be read, is neither .csv nor .jsonl, is in an encoding that is not taken, or has a column
             that no request has.
     """
-    with _opening(path) as source:
+    with source_of(path) as source:
         opening(source)
-        yield from told_late(told_repeats(_lines(path, source, written)), clock)
+        yield from told_late(told_repeats(lines(path, source, written)), clock)
 
 
 @contextmanager
-def _opening(path: Path) -> Iterator[Source]:
+def source_of(path: Path) -> Iterator[Source]:
+    """Open *path*, or standard input; raises UsageError when it cannot be read, there or within the block."""
     try:
         with opened(path) as source:
             yield source
@@ -67,7 +68,13 @@ def _opening(path: Path) -> Iterator[Source]:
         raise UsageError(f"{path}: {error.strerror or error}") from error
 
 
-def _lines(path: Path, source: Source, written: Format | None) -> Iterator[Line]:
+def is_of_requests(path: Path) -> bool:
+    """Whether the name of *path* says that requests are written in it."""
+    return path.suffix.lower() in _SUFFIXES
+
+
+def lines(path: Path, source: Source, written: Format | None = None) -> Iterator[Line]:
+    """The requests of *source*, which is opened from *path*, as they are written; raises what `read` raises."""
     shown = "standard input" if path == STANDARD_INPUT else str(path)
     form = written or (_looks_like(source, shown) if path == STANDARD_INPUT else _SUFFIXES.get(path.suffix.lower()))
     match form:

@@ -14,7 +14,8 @@ made; throttling and waiting are none. The clock and the dice are arguments.
     every other class           dead in its own queue
 
 What the ledger knows comes first: a request that was sent is done again, one that somebody calls for is looked at again
-in a moment, and an unknown call of anybody's counts as one of the request's own.
+in a moment, and an unknown call of anybody's counts as one of the request's own. One that was cancelled ends, whatever
+the policy: withdrawn, or dead `unknown` when an earlier call for it is.
 """
 
 from dataclasses import replace
@@ -26,9 +27,10 @@ from worker.core.limits.calendar import period_end
 from worker.core.limits.holds import spread
 from worker.core.message.decode import Request
 from worker.core.message.history import History, HistoryEntry
-from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry, Withdrawn
 from worker.core.outcome.outcome import (
     Accepted,
+    Cancelled,
     Closed,
     Early,
     ErrorClass,
@@ -73,8 +75,8 @@ def decide(request: Request, outcome: Outcome, policy: RetryPolicy, now: datetim
     match outcome:
         case Accepted():
             return Done(outcome, request.history.called(outcome.at or now))
-        case Sent():
-            return _repeated(request, outcome)
+        case Sent() | Cancelled():
+            return _repeated(request, outcome) if isinstance(outcome, Sent) else _cancelled(request, outcome)
         case Failed():
             return _failed(request, outcome, policy, now, jitter)
         case Unserved():
@@ -93,6 +95,16 @@ def _repeated(request: Request, sent: Sent) -> Done:
     answer = sent.answer
     history = request.history._replace(attempts=answer.attempts, first_tried=answer.first_tried, unknowns=sent.unknowns)
     return Done(answer.accepted, history, repeated=True)
+
+
+def _cancelled(request: Request, cancelled: Cancelled) -> Withdrawn | Dead:
+    """Withdrawn promises that nothing was sent; with an unknown call behind it, nobody can."""
+    history = request.history._replace(unknowns=max(request.history.unknowns, cancelled.unknowns))
+    reason = Reason(ErrorClass.CANCELLED, "local.cancelled", "it was cancelled before a call for it began", _UNTOUCHED)
+    if history.unknowns == 0:
+        return Withdrawn(reason, history)
+    text = "it was cancelled, and an earlier call for it has an unknown outcome"
+    return Dead(Reason(ErrorClass.UNKNOWN, reason.code, text, _DOUBTED), history)
 
 
 def _failed(request: Request, failed: Failed, policy: RetryPolicy, now: datetime, jitter: float) -> Disposition:

@@ -25,6 +25,9 @@ The laws:
   to know of it by that.
 * *Sent* is for ever, as far as the memory goes: whoever claims is told the first answer.
 * A token that is no longer the caller's changes nothing, unless it brings the news that the provider accepted.
+* Who is cancelled is refused from then on, the caller that claims again for a claim of which it never heard among them:
+  that one it certainly did not use, so it is given back. What was accepted stays so; where a call is unknown, nobody
+  can promise that nothing was sent, but no other call is made.
 * An id stands for one content. Whoever claims it for another, while a call for the first was accepted or is unknown,
   is refused: the answer that is remembered is not theirs.
 
@@ -41,7 +44,7 @@ import orjson
 from worker.core.instant import to_the_millisecond
 from worker.core.message.request import SmsRequest
 from worker.core.outcome.catalog import Catalog
-from worker.core.outcome.outcome import Failed, Sent, Underway
+from worker.core.outcome.outcome import Cancelled, Failed, Sent, Underway
 
 #: Why a call is unknown whose caller never told: a row of the catalogue's local table.
 CALLER_LOST: Final = "local.caller_lost"
@@ -87,7 +90,7 @@ class Reused:
 
 
 #: What the ledger may know against calling.
-Known: TypeAlias = Sent | Busy | Doubtful | Reused
+Known: TypeAlias = Sent | Busy | Doubtful | Reused | Cancelled
 
 
 def fingerprint(sms: SmsRequest) -> bytes:
@@ -97,10 +100,10 @@ def fingerprint(sms: SmsRequest) -> bytes:
     return blake2b(orjson.dumps(content), digest_size=_FINGERPRINT_BYTES).digest()
 
 
-def outcome_of(verdict: Known, catalog: Catalog) -> Sent | Underway | Failed:
+def outcome_of(verdict: Known, catalog: Catalog) -> Sent | Underway | Cancelled | Failed:
     """What *verdict* means for the request that asked."""
     match verdict:
-        case Sent():
+        case Sent() | Cancelled():
             return verdict
         case Reused():
             return catalog.failed(ID_REUSED, called=False)

@@ -149,7 +149,7 @@ class SmsRequest(Part):
     not_before: Instant | None = None
     #: Not sent after this instant; when not given, the lane's default counted from publication.
     deadline: Instant | None = None
-    #: Returned in the outcome.
+    #: Returned in the outcome. What it says under `campaign` can be cancelled together.
     metadata: Annotated[
         dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=256)]],
         Field(max_length=16),
@@ -189,6 +189,11 @@ class SmsRequest(Part):
     def is_mainland(self) -> bool:
         """Whether the recipient is a mainland China number."""
         return _MAINLAND.fullmatch(self.number) is not None
+
+    @property
+    def campaign(self) -> str:
+        """What all requests have in common that an operator cancels together; empty when it names none."""
+        return self.metadata.get("campaign", "")
 
     @property
     def lane(self) -> Lane:

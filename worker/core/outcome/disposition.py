@@ -29,6 +29,14 @@ class Done(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Publish the outcome event: the request was cancelled in time, and certainly never sent."""
+
+    reason: Reason
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """Due again on its lane after *delay*; at once when it is zero."""
 
@@ -52,4 +60,4 @@ class Requeue:
     reason: str
 
 
-Disposition: TypeAlias = Done | Retry | Dead | Requeue
+Disposition: TypeAlias = Done | Withdrawn | Retry | Dead | Requeue

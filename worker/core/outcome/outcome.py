@@ -24,6 +24,7 @@ class ErrorClass(StrEnum):
     MALFORMED = "malformed"
     POISON = "poison"
     UNROUTABLE = "unroutable"
+    CANCELLED = "cancelled"
 
 
 #: The classes that have a dead-letter queue, in the order in which an operator should look at them.
@@ -177,6 +178,14 @@ class Underway:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled:
+    """An operator cancelled the request or its campaign: no call was made, and none will be."""
+
+    #: Calls before that which stayed unknown: one of them may have been accepted.
+    unknowns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class OnHold:
     """Sending is stopped for the request's sender or country: no call was made."""
 
@@ -211,4 +220,4 @@ class Unserved:
     reason: str
 
 
-Outcome: TypeAlias = Accepted | Failed | Sent | Underway | OnHold | Closed | Early | Unserved
+Outcome: TypeAlias = Accepted | Failed | Sent | Underway | Cancelled | OnHold | Closed | Early | Unserved

@@ -10,7 +10,7 @@ import orjson
 
 from worker.core.message.lane import Lane
 from worker.core.message.request import MESSAGE_TYPE, SmsRequest
-from worker.core.outcome.outcome import DEAD_CLASSES
+from worker.core.outcome.outcome import DEAD_CLASSES, ErrorClass
 from worker.core.outgoing.envelope import OUTCOME_TYPE
 from worker.core.topology import Topology
 
@@ -29,7 +29,7 @@ _DESCRIPTIONS: Final = {
     "task_id": "Comes back in the provider's receipt; the request id when not given.",
     "not_before": "Not sent before this instant, at most 31 days ahead.",
     "deadline": "Not sent after this instant; when not given, the lane's lifetime counted from publication.",
-    "metadata": "Returned in the outcome.",
+    "metadata": "Returned in the outcome. An operator can cancel all requests of one `campaign`.",
 }
 
 
@@ -70,7 +70,7 @@ def asyncapi(topology: Topology, version: str) -> dict[str, Any]:
         "channels": {"send": _send(topology), "done": _done(topology), "dead": _dead(topology)},
         "operations": {
             "takeRequest": _operation("receive", "send", "Take a request."),
-            "tellOutcome": _operation("send", "done", "Tell that the provider accepted a request."),
+            "tellOutcome": _operation("send", "done", "Tell that a request was accepted, or cancelled."),
             "buryRequest": _operation("send", "dead", "Put away a request that cannot be sent."),
         },
         "components": {"messages": _messages()},
@@ -140,7 +140,8 @@ def _done(topology: Topology) -> dict[str, Any]:
     return {
         "address": topology.done_queue,
         "title": "Outcomes",
-        "description": "One event for each accepted request; kept for a while, so that publishers may read it.",
+        "description": "One event for each request that was accepted, or cancelled before a call; kept for a while, so "
+        "that publishers may read it.",
         "messages": {"outcome": {"$ref": "#/components/messages/outcome"}},
         "bindings": {"amqp": _queue(topology.done_queue)},
     }
@@ -195,7 +196,10 @@ _OUTCOME: Final = {
     "type": "object",
     "properties": {
         "id": {"type": "string", "description": "The request's id."},
-        "outcome": {"const": "accepted"},
+        "outcome": {
+            "enum": [ErrorClass.ACCEPTED.value, ErrorClass.CANCELLED.value],
+            "description": "Cancelled: by an operator, before a call; what the provider tells is then null.",
+        },
         "lane": {"enum": [lane.value for lane in Lane]},
         "to": {"type": "string", "description": "The recipient, masked unless the worker is told to show it."},
         "message_id": _TEXT | {"description": "The provider's id of the message."},

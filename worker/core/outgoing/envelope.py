@@ -14,7 +14,7 @@ from worker.core.message.decode import Malformed, RawMessage, Request
 from worker.core.message.history import History
 from worker.core.message.request import SmsRequest, masked
 from worker.core.message.segments import segments
-from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Reason, Requeue, Retry, Withdrawn
 from worker.core.outcome.outcome import ErrorClass
 from worker.core.topology import DELIVERY_LIMIT, Route, Topology
 
@@ -64,7 +64,7 @@ def outgoing(
             return None
         case _ if isinstance(request, Malformed):
             return _malformed(raw, request, disposition, topology, now)
-        case Done():
+        case Done() | Withdrawn():
             body = orjson.dumps(_event(request, disposition, now, show_numbers=show_numbers))
             return Outgoing(topology.to_done(request.lane), body, {}, OUTCOME_TYPE, "application/json", request.sms.id)
         case Retry(delay, reason, history):
@@ -163,17 +163,18 @@ def _death_headers(raw: RawMessage, reason: Reason, now: datetime) -> dict[str, 
     }
 
 
-def _event(request: Request, done: Done, now: datetime, *, show_numbers: bool) -> dict[str, Any]:
+def _event(request: Request, done: Done | Withdrawn, now: datetime, *, show_numbers: bool) -> dict[str, Any]:
     sms, history = request.sms, done.history
+    accepted = done.accepted if isinstance(done, Done) else None
     return {
         "id": sms.id,
-        "outcome": ErrorClass.ACCEPTED.value,
+        "outcome": (ErrorClass.ACCEPTED if accepted else ErrorClass.CANCELLED).value,
         "lane": request.lane.value,
         "to": sms.number if show_numbers else masked(sms.number),
-        "message_id": done.accepted.message_id,
-        "provider_request_id": done.accepted.request_id,
-        "segments": done.accepted.segments or _counted(sms),
-        "country": done.accepted.country,
+        "message_id": accepted.message_id if accepted else None,
+        "provider_request_id": accepted.request_id if accepted else None,
+        "segments": (accepted.segments or _counted(sms)) if accepted else None,
+        "country": accepted.country if accepted else None,
         "attempts": history.attempts,
         "unknowns": history.unknowns,
         "published": history.published,

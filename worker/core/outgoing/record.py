@@ -6,7 +6,7 @@ from typing import Any, Final, assert_never
 from worker.core.message.decode import Malformed, Request
 from worker.core.message.history import History
 from worker.core.message.lane import Lane
-from worker.core.outcome.disposition import Dead, Disposition, Done, Requeue, Retry
+from worker.core.outcome.disposition import Dead, Disposition, Done, Requeue, Retry, Withdrawn
 from worker.core.outcome.outcome import Accepted, ErrorClass, Failed
 
 _ACCEPTED: Final = ErrorClass.ACCEPTED.value
@@ -44,6 +44,13 @@ def _of_disposition(disposition: Disposition) -> dict[str, Any]:
                 "message_id": accepted.message_id,
                 "segments": accepted.segments,
             } | _of_ledger(history, repeated=repeated)
+        case Withdrawn(reason, history):
+            return {
+                "disposition": "done",
+                "error_class": reason.error_class.value,
+                "code": reason.code,
+                "attempt": history.attempts,
+            }
         case Retry(delay, reason, history):
             return {
                 "disposition": "retry",

@@ -13,6 +13,8 @@
 --       5 index      of the holds, see hold_state.lua
 --       6 before     the recipient's marks as older versions wrote them: (seconds since 2020-09-13) * 4 + class
 --       7 places     of the recipient, see places.lua
+--       8 tombstone  of the request id, see cancel.lua
+--       9 tombstone  of the request's campaign; only when it names one
 -- ARGV  1 now in us (0: this server's clock)  2 caller  3 number of its claim  4 lease us (0: only look, count nothing)
 --       5 unknown calls in the asker's history  6 seconds that the entry is kept  7 fingerprint of the content
 --       8 us after which nobody waits for the answer any more (0: somebody always does)
@@ -29,6 +31,7 @@
 -- Reply {'ADMITTED', holds of which it is the probe ... (2 country, 3 sender), shadows that would have refused it ...
 --         (as in CLOSED, but negative)}
 --       | {'SENT', unknown calls, answer} | {'BUSY', us} | {'UNKNOWN', unknown calls, since us, code} | {'REUSED'}
+--       | {'CANCELLED', unknown calls}
 --       | {'HELD', which (1 account, 2 country, 3 sender), the hold as it is told}
 --       | {'CLOSED', which (windows first, then caps; from 1) or the provider's code, us until its place}
 --       | {'SOON', us} it has come for its place, but somebody before it was late: it should wait and ask again
@@ -45,8 +48,9 @@ local caller, number, lease, counted = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV
 local memory, content, class = ARGV[6], ARGV[7], tonumber(ARGV[9])
 if tonumber(ARGV[8]) > 0 and now > tonumber(ARGV[8]) then return {'LATE'} end
 
--- The ledger.
-local stored = redis.call('GET', KEYS[1])
+-- The ledger and the tombstones: of most requests there is neither, and one command finds that out.
+local is_known = redis.call('EXISTS', KEYS[1], unpack(KEYS, 8)) > 0
+local stored = is_known and redis.call('GET', KEYS[1])
 local entry = stored and cmsgpack.unpack(stored)
 local state, unknowns, since, code, known = 'nothing', 0, 0, '', ''
 if entry then state, unknowns, since, code = entry[1], entry[2], entry[3], entry[4] end
@@ -66,12 +70,20 @@ elseif state == 'sent' then
   known = entry[4] or ''
 end
 if known ~= '' and content ~= '' and known ~= content then return {'REUSED'} end
+if state == 'sent' then return {'SENT', unknowns, since} end
+if is_known and redis.call('EXISTS', unpack(KEYS, 8)) > 0 then
+  -- Whoever claims again did not call for its earlier claim, of which it never heard.
+  if state == 'calling' then give_back(entry, KEYS[1], KEYS[2], KEYS[3], memory) end
+  local places = redis.call('GET', KEYS[7]) or ''
+  local own = find_place(places, name_of(KEYS[1]))
+  if own then leave_place(KEYS[7], places, own) end
+  return {'CANCELLED', math.max(unknowns, counted)}
+end
 if state == 'calling' then -- a later claim takes the place of its caller's earlier one, and is not counted twice
   entry[2], entry[6], entry[7], entry[9] = math.max(unknowns, counted), now + lease, now, number
   redis.call('SET', KEYS[1], cmsgpack.pack(entry), 'EX', memory)
   return {'ADMITTED'}
 end
-if state == 'sent' then return {'SENT', unknowns, since} end
 if unknowns > counted then return {'UNKNOWN', unknowns, since, code} end
 if lease == 0 then return {'ADMITTED'} end
 
@@ -222,11 +234,7 @@ if fits > now then
   if has_place and due and after <= SOON then return {'SOON', after} end
   return {'CLOSED', closed or windows[1].which, after + spread}
 end
-if own and #places == PLACE then
-  redis.call('DEL', KEYS[7])
-elseif own then
-  redis.call('SET', KEYS[7], without_place(places, own), 'KEEPTTL')
-end
+if own then leave_place(KEYS[7], places, own) end
 
 local claimed = {'calling', math.max(unknowns, counted), since, code, caller, now + lease, now, '', number, content}
 if is_counted then

@@ -31,6 +31,15 @@ local function without_place(places, at)
   return string.sub(places, 1, at - 1) .. string.sub(places, at + PLACE)
 end
 
+-- Take the place at `at` out of `places`, which `key` has.
+local function leave_place(key, places, at)
+  if #places == PLACE then
+    redis.call('DEL', key)
+  else
+    redis.call('SET', key, without_place(places, at), 'KEEPTTL')
+  end
+end
+
 -- The tick of a mark that was read at `tick`; the clock may have been set back since it was written.
 local function tick_of(mark, tick)
   local ahead = (floor(mark / 4) - tick) % TURN

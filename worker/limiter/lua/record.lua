@@ -39,30 +39,9 @@ if news == 'unknown' then
 end
 
 -- Not sent.
-if unknowns > 0 then
-  write('unknown', unknowns, entry[3], entry[4], entry[10])
-else
-  redis.call('DEL', KEYS[1])
-end
-local mark = entry[8]
-if mark ~= '' then
-  local log = redis.call('GET', KEYS[2]) or ''
-  local at = #log - 3
-  while at >= 1 and string.sub(log, at, at + 3) ~= mark do at = at - 4 end
-  if at >= 1 and #log == 4 then
-    redis.call('DEL', KEYS[2])
-  elseif at >= 1 then
-    redis.call('SET', KEYS[2], string.sub(log, 1, at - 1) .. string.sub(log, at + 4), 'KEEPTTL')
-  end
-  local places, name = redis.call('GET', KEYS[4]), name_of(KEYS[1])
-  if at >= 1 and places and #places < MOST * PLACE and not find_place(places, name) then
-    redis.call('SET', KEYS[4], mark .. name .. places, 'KEEPTTL')
-  end
-end
-for i = 11, #entry, 2 do
-  local start, count = string.match(redis.call('HGET', KEYS[3], entry[i]) or '', '^(%d+) (%d+)$')
-  if tonumber(start) == entry[i + 1] and tonumber(count) > 0 then
-    redis.call('HSET', KEYS[3], entry[i], string.format('%s %d', start, count - 1))
-  end
+local was_counted = give_back(entry, KEYS[1], KEYS[2], KEYS[3], memory)
+local places, name = was_counted and redis.call('GET', KEYS[4]), name_of(KEYS[1])
+if places and #places < MOST * PLACE and not find_place(places, name) then
+  redis.call('SET', KEYS[4], entry[8] .. name .. places, 'KEEPTTL')
 end
 return unknowns
