@@ -40,6 +40,7 @@ from tests.scripted_server import (
 from worker.core.outcome.outcome import Fault, Reply
 from worker.provider.client import Client
 from worker.provider.http.pool import Pool
+from worker.provider.replies import MOST_BATCH_BYTES
 
 GOOD = Reply(200, "OK", request_id="R-1", message_id="1008", segments=1)
 WHOLE = http("200 OK", BODY)
@@ -246,7 +247,7 @@ def test_a_handshake_that_is_given_up_leaves_nothing_behind(new_loop: NewLoop, c
         says(WHOLE, b"HTTP"),
         says(http("200 OK", BODY, "Connection: close")),
         says(WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0")),
-        says(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n" + b" " * 99_999),
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n" + b" " * (MOST_BATCH_BYTES + 1)),
     ],
 )
 def test_after_an_answer_that_leaves_a_doubt_the_next_call_has_another_connection(
