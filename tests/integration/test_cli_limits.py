@@ -27,7 +27,7 @@ KEYS = Keys("sms")
 @pytest.fixture(autouse=True)
 def _operator(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
     monkeypatch.setenv("SMS_WORKER__REDIS__URL", redis_url)
-    monkeypatch.setattr(console, "width", 200)
+    monkeypatch.setattr(console, "width", 240)
 
 
 @pytest.fixture
@@ -128,6 +128,9 @@ def test_a_shadow_is_shown_beside_what_is_in_force_and_ends_when_its_value_takes
         (["no.thing=5"], "given: no.thing is no key; there are quota.send_message_to_globe, "),
         (["broker.url=amqp://hidden"], "given: broker.url cannot be changed while workers run; what can be: "),
         (["limits.caps=[{limit = 1"], "limits.caps: is not TOML: "),
+        ([f"limits.caps={'[' * 9000}"], "limits.caps: is not TOML: it is nested too deeply"),
+        ([f"limits.caps=[{'1' * 5000}]"], "limits.caps: is not TOML: Exceeds the limit"),
+        ([f"{GLOBE}={'1' * 5000}"], f"given: {GLOBE} = '1111"),
         (["limits.caps=[{limit = 0, period = 'day'}]"], "given: limits.caps.0.limit"),
         (["limits.caps=[{limit = 1, period = 'year'}]"], "given: limits.caps.0.period"),
         (["limits.caps=[{limit = 1, period = 'day', colour = 'red'}]"], "given: limits.caps.0.colour is no key"),

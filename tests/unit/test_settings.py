@@ -160,6 +160,8 @@ def test_all_faults_of_all_sources_are_told_at_once() -> None:
     ("text", "told"),
     [
         ("[redix]\nurl = 'x'", "a: redix is no key; did you mean redis?"),
+        (f"x = {'[' * 9000}", "a: is not TOML: it is nested too deeply"),
+        (f"x = {'1' * 5000}", "a: is not TOML: Exceeds the limit"),
         ("quota = 3", "a: quota is a section, not a value: write [quota] and its keys below"),
         ("[http]\nport = true", "a: http.port = True: Input should be a valid integer"),
         (

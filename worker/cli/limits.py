@@ -204,12 +204,13 @@ def _for(lasts_s: float | None) -> str:
 def _table(rows: Sequence[dict[str, Any]]) -> None:
     shown = []
     for row in rows:
-        shown.append(row | {"configured": _cell(row["configured"]), "in_force": _cell(row["value"]), "ends": _end(row)})
+        in_force = "as configured" if row["by"] is None else _cell(row["value"])
+        shown.append(row | {"configured": _cell(row["configured"]), "in_force": in_force, "ends": _end(row)})
         if shadow := row["shadow"]:
             counted_as = f"shadow, would have refused {counted(shadow['refused'], 'message')}"
             shown.append(shadow | {"key": counted_as, "in_force": _cell(shadow["value"]), "ends": _end(shadow)})
     columns = ("key", "configured", "in_force", "by", "since", "ends")
-    listing("Limits", columns, shown, wide=("configured", "in_force"), spare=("since",))
+    listing("Limits", columns, shown, wide=("key", "configured", "in_force"), spare=("since",))
 
 
 def _end(row: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """Limits that an operator changes while workers run: what every surface for people does and shows."""
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from worker.errors import SettingsError, UsageError, WorkerError
 from worker.limiter.operators import OperatorLimiter
 from worker.limiter.overrides import LONGEST, Seen, read, shadow_field, written
 from worker.settings.changeable import CHANGEABLE, changeable_values, overridden
-from worker.settings.load import parsed
+from worker.settings.load import parsed, toml
 from worker.settings.sections import Settings
 
 _SOURCE: Final = "given"
@@ -46,8 +45,8 @@ def value_of(key: str, text: str) -> Any:
     value = parsed(key, text)
     if isinstance(value, str) and text.lstrip().startswith(("[", "{")):
         try:
-            tomllib.loads(f"value = {text}")
-        except tomllib.TOMLDecodeError as error:
+            toml(f"value = {text}")
+        except ValueError as error:
             raise UsageError(f"{key}: is not TOML: {error}") from None
     return value
 

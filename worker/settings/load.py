@@ -66,8 +66,8 @@ def load(
 def _from_texts(texts: Iterable[tuple[str, str]], faults: list[str]) -> Iterator[tuple[str, Given]]:
     for source, text in texts:
         try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            table = toml(text)
+        except ValueError as error:
             faults.append(f"{source}: is not TOML: {error}")
         else:
             yield from _from_table(source, table, "", faults)
@@ -136,13 +136,25 @@ def _content(name: str, path: str, read_file: Callable[[str], str], faults: list
     return None
 
 
+def toml(text: str) -> dict[str, Any]:
+    """*text* as TOML.
+
+    Raises:
+        ValueError: it is none, or has a number of thousands of digits, or tables or lists within hundreds of others.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def parsed(key: str, text: str) -> Any:
     """*text* as a TOML value, unless the key is a text: an access key may look like a number."""
     if is_kind(key, str) or is_kind(key, SecretStr):
         return text
     try:
-        document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        document = toml(f"value = {text}")
+    except ValueError:
         return text
     value = document.pop("value")
     return value if not document and isinstance(value, bool | int | float | list | dict) else text
