@@ -134,8 +134,9 @@ class App:
     def change(self, settings: Settings, shadow: Shadow) -> None:
         """Take over what can be changed while workers run (`settings.changeable`), and nothing else."""
         self._in_force, quotas = settings, quotas_of(settings)
-        self.limiter.change(quotas, windows_of(settings), caps_of(settings), shadow)
+        self.limiter.limits.change(quotas, windows_of(settings), caps_of(settings), shadow)
         self.dispatch.change(quotas)
+        self.batches.change(quotas[Operation.BATCH])
 
     def snapshot(self) -> Snapshot:
         """How the worker stands at this moment."""

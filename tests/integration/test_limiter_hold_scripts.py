@@ -233,7 +233,7 @@ async def test_while_the_account_is_held_only_the_one_whose_slot_is_the_probe_is
     await one.limiter.holds.refused(refused(ACCOUNT))
     clock.advance(SLOWEST)
     before = await one.meet(probe=True)
-    await one.limiter.grant(next(iter(one.limiter._silences)), make_request().lane, 1)
+    await one.limiter.grant(next(iter(one.limiter.limits.silences)), make_request().lane, 1)
 
     assert before[:2] == [b"HELD", 1]
     assert (await other.meet(probe=True))[:2] == [b"HELD", 1]
@@ -274,7 +274,7 @@ async def test_a_clock_that_was_set_back_leaves_no_hold_without_a_probe(
     one, _ = workers
     for _ in range(3):
         await one.limiter.holds.refused(refused())
-    await one.limiter.grant(next(iter(one.limiter._silences)), make_request().lane, 1)
+    await one.limiter.grant(next(iter(one.limiter.limits.silences)), make_request().lane, 1)
     clock.advance(timedelta(days=-1))
     await one.limiter.start()
 

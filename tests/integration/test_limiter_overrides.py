@@ -63,7 +63,7 @@ class Follower:
 
     def change(self, settings: Settings, shadow: Shadow) -> None:
         self.heard.append(settings)
-        self.limiter.change(quotas_of(settings), windows_of(settings), caps_of(settings), shadow)
+        self.limiter.limits.change(quotas_of(settings), windows_of(settings), caps_of(settings), shadow)
 
     @property
     def rate(self) -> int:

@@ -56,7 +56,7 @@ def limiter_of(redis: RedisSettings) -> RedisLimiter:
     limiter: RedisLimiter
 
     def change(settings: Settings, shadow: Shadow) -> None:
-        limiter.change(quotas_of(settings), windows_of(settings), caps_of(settings), shadow)
+        limiter.limits.change(quotas_of(settings), windows_of(settings), caps_of(settings), shadow)
 
     limiter = RedisLimiter(
         redis,

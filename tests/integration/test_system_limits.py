@@ -11,6 +11,7 @@ import pytest
 from tests.makers import make_fields
 from tests.system import System, running_system
 from tests.waiting import eventually
+from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
 
 CAP = '[{limit = 2, period = "day", prefix = "852"}]'
@@ -81,3 +82,24 @@ async def test_a_cap_that_is_set_is_kept_by_a_running_worker(amqp_url: str, redi
         await publish(system, range(5), Lane.OTP)  # which cannot wait for tomorrow
 
         assert await system.settled(5) == {"done": 2, "dead.limited": 3}
+
+
+async def test_batch_calls_are_begun_and_ended_while_a_worker_runs(amqp_url: str, redis_url: str) -> None:
+    def calls() -> set[int]:
+        return {entry.call for entry in system.sandbox.account if entry.action == Operation.BATCH}
+
+    async with running_system(amqp_url, redis_url, flags={"quota.send_message_to_globe": 20}) as system:
+        await publish(system, range(150))
+        await eventually(lambda: system.sandbox.account.accepted > 20, because="singles are sent")
+        singles_only = len(calls())
+        await limits("set", "batch.size=200", "quota.guard=20ms")
+        await publish(system, range(150, 500))  # who came before goes alone
+        assert await system.settled(500) == {"done": 500}
+        begun = len(calls())
+        await limits("reset", "--all")
+        await eventually(lambda: len(system.lines("limits.changed")) == 4, because="both have ended")
+        await publish(system, range(500, 540))
+        assert await system.settled(540) == {"done": 540}
+
+        assert (singles_only, len(calls())) == (0, begun)
+        assert begun >= 1

@@ -1,6 +1,8 @@
 """Overrides as values, what is stored of them, and the keys that can be changed."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +92,13 @@ def test_every_changeable_key_is_one_and_shadows_are_of_lists() -> None:
     assert {key for key, value in values.items() if isinstance(value, list)} == {
         key for key, has_shadow in CHANGEABLE.items() if has_shadow
     }
+
+
+def test_every_changeable_key_is_told() -> None:
+    document = (Path(__file__).parents[2] / "deploy" / "CONFIGURATION.md").read_text("utf-8")
+    section = document.partition("### Changing limits while workers run")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"`([a-z]+\.[a-z_.]+)`(?=[^|]*\|[^|]*\|\n)", section)) == set(CHANGEABLE)
 
 
 def test_values_are_checked_together_with_the_configuration() -> None:

@@ -62,13 +62,17 @@ class Batches:
         self._calls = calls
         self._canaries = canaries
         self._events = events
-        self._guard_s = quota.guard.total_seconds() if quota.rate else inf
+        self.change(quota)
         self._singles_per_s = singles_per_s
         self._size = size
         self._can_settle = can_settle
         self._now = now
         self._under_way: set[asyncio.Task[None]] = set()
         self._is_draining = False
+
+    def change(self, quota: Quota) -> None:
+        """Go by *quota* from now on."""
+        self._guard_s = quota.guard.total_seconds() if quota.rate else inf
 
     async def run(self) -> None:
         """Book and call until cancelled."""

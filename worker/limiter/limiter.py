@@ -9,18 +9,17 @@ from typing import Any, Final
 
 from redis.asyncio.connection import AbstractConnection
 
-from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, Share, announced_us, silence_us
+from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, announced_us
 from worker.core.limits.country import calling_code
 from worker.core.limits.holds import ACCOUNT, names_of, on_hold
 from worker.core.limits.ledger import NOBODY, Known, Token
-from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Shadow, Soon, Window
+from worker.core.limits.quota import Admission, Admitted, Cap, Grant, Held, Operation, Quota, Soon, Window
 from worker.core.limits.remote_clock import RemoteClock, seen
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Acceptance
 from worker.errors import LimiterUnavailable
 from worker.limiter import scripts
-from worker.limiter.admission import Counters
 from worker.limiter.batcher import Batcher
 from worker.limiter.border import translated, understood
 from worker.limiter.call_size import RedisCallSize
@@ -30,6 +29,7 @@ from worker.limiter.followed import FollowedOverrides
 from worker.limiter.in_force import InForce
 from worker.limiter.keys import Keys
 from worker.limiter.ledger import Claim, Ledger, read
+from worker.limiter.limits import Limits
 from worker.limiter.redis_holds import Prober, RedisHolds, read_hold
 from worker.limiter.replies import VERDICTS, epoch_event, granted
 from worker.limiter.resp import Argument
@@ -87,8 +87,7 @@ class RedisLimiter:
             in_force: Hears of the overrides in Redis; without it there are none.
         """
         self._keys = Keys(redis.namespace)
-        self._silences: dict[Operation, int] = {}
-        self.change(quotas, windows, caps)
+        self.limits: Final = Limits(quotas, windows, caps)
         self._ledger = Ledger(self._keys, memory, lease)
         self._debts = Debts(self._record)
         #: Redis' clock, from this process.
@@ -104,14 +103,6 @@ class RedisLimiter:
         self.holds: Final = RedisHolds(self._batcher, self._keys, hold, prober, now_us)
         self.call_size: Final = RedisCallSize(self._batcher, self._keys, most_call_bytes, now_us)
         self.overrides: Final = FollowedOverrides(self._batcher, self._keys, now_us, in_force)
-
-    def change(
-        self, quotas: Mapping[Operation, Quota], windows: Sequence[Window], caps: Sequence[Cap], *shadow: Shadow
-    ) -> None:
-        """Hold to these limits from now on; slots that are booked stay, and may be forgotten."""
-        self._shares = {(op, lane): Share.of(quota, lane) for op, quota in quotas.items() for lane in Lane}
-        self._silences = {op: max(silence_us(one), self._silences.get(op, 0)) for op, one in quotas.items()}
-        self._counters = Counters(windows, caps, *shadow)
 
     @property
     def available(self) -> bool:
@@ -152,7 +143,7 @@ class RedisLimiter:
         return clock.ours(now_us / SECOND_US), clock.doubt
 
     def _ask(self, operation: Operation, lane: Lane, want: int) -> Awaitable[Any]:
-        share, keys = self._shares[operation, lane], self._keys
+        share, keys = self.limits.shares[operation, lane], self._keys
         return self._batcher.run(
             scripts.GRANT,
             (keys.rate(operation), keys.ring(operation), keys.hold(ACCOUNT)),
@@ -185,7 +176,7 @@ class RedisLimiter:
     ) -> Admission:
         """Claim *request* and count it everywhere, or nowhere; see `ports.Limiter`."""
         claim = self._ledger.claim(request, token)
-        limits = self._counters.ask(request.sms.number, request.lane)
+        limits = self.limits.counters.ask(request.sms.number, request.lane)
         country, sender = calling_code(request.sms.number), request.sms.sender or ""
         left_us = max(left // _MICROSECOND, 0)
         args = (*limits.windows_args, self.holds.prober.name, int(probe), country, sender, left_us, *limits.caps_args)
@@ -271,9 +262,9 @@ class RedisLimiter:
 
     def _epoch_call(self) -> tuple[list[bytes], list[int]]:
         keys = [self._keys.epoch, self._keys.holds]
-        for operation in self._silences:
+        for operation in self.limits.silences:
             keys += [self._keys.rate(operation), self._keys.ring(operation)]
-        return keys, [self._now_us(), *self._silences.values()]
+        return keys, [self._now_us(), *self.limits.silences.values()]
 
     async def _begin_epoch(self) -> None:
         self._tell(await self._batcher.run(scripts.EPOCH, *self._epoch_call()))
@@ -293,4 +284,4 @@ class RedisLimiter:
         name = epoch_event(verdict, known=self._is_known)
         self._is_known = True
         if name is not None:
-            self._events.emit(name, pause_s=announced_us(self._silences) / SECOND_US)
+            self._events.emit(name, pause_s=announced_us(self.limits.silences) / SECOND_US)
