@@ -197,6 +197,13 @@ async def booked(client: Redis, keys: Keys, count: int) -> bool:
     return (await rate_of(client, keys))[0] >= count
 
 
+async def test_each_change_is_in_force_within_a_second(settings: Settings) -> None:
+    async with watching(settings) as one, watching(settings) as other:
+        for rate in range(20, 24):  # each is made just after a look
+            await set_to(settings, quota__send_message_to_globe=str(rate))
+            await eventually(lambda rate=rate: one.rate == other.rate == rate, SOON_S, because="it is in force")
+
+
 async def test_a_change_ends_by_redis_clock_in_all_limiters(settings: Settings) -> None:
     async with watching(settings) as one, watching(settings) as other:
         await set_to(settings, timedelta(seconds=2), quota__send_message_to_globe="20")
@@ -431,10 +438,11 @@ async def test_a_shadow_cap_counts_each_message_once_beside_a_cap_of_its_name(
         await set_to(settings, shadow=True, limits__caps=text)
         await follower.limiter.overrides.poll()
         limiter = follower.limiter
+        answers = [await admit(limiter, make_request())]
         admitted = await limiter.admit(make_request(id="a"), Token("a"))
         assert isinstance(admitted, Admitted)
-        await limiter.record(admitted, None)  # certainly not sent: it is taken out again
-        answers = [await admit(limiter, make_request()) for _ in range(5)]
+        await limiter.record(admitted, None)  # certainly not sent: it is taken out again, once
+        answers += [await admit(limiter, make_request()) for _ in range(4)]
         await limiter.overrides.poll()
         counted = await shadow_row(settings, CAPS)
         stored: dict[Any, Any] = await client.hgetall(keys.caps)
