@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -197,11 +198,15 @@ async def booked(client: Redis, keys: Keys, count: int) -> bool:
     return (await rate_of(client, keys))[0] >= count
 
 
+def has_rate(rate: int, *followers: Follower) -> bool:
+    return all(follower.rate == rate for follower in followers)
+
+
 async def test_each_change_is_in_force_within_a_second(settings: Settings) -> None:
     async with watching(settings) as one, watching(settings) as other:
         for rate in range(20, 24):  # each is made just after a look
             await set_to(settings, quota__send_message_to_globe=str(rate))
-            await eventually(lambda rate=rate: one.rate == other.rate == rate, SOON_S, because="it is in force")
+            await eventually(partial(has_rate, rate, one, other), SOON_S, because="it is in force")
 
 
 async def test_a_change_ends_by_redis_clock_in_all_limiters(settings: Settings) -> None:
