@@ -79,9 +79,13 @@ def test_whatever_was_done_the_last_word_on_each_key_holds(deeds: list[tuple[int
         else:
             expected = {key: each for key, each in expected.items() if key[0] not in deed}
     overrides, _ = done(deeds)
+    lasting = {key: each.value for key, each in expected.items() if each.lasts(now)}
 
     assert overrides.version == len(deeds)
-    assert overrides.at(now).values() == {k: e.value for (k, s), e in expected.items() if not s and e.lasts(now)}
+    for shadow in (False, True):
+        values = overrides.at(now).values(shadow=shadow)
+        assert values == {key: value for (key, of_shadow), value in lasting.items() if of_shadow == shadow}
+    assert len({(each.key, each.shadow) for each in overrides.every}) == len(overrides.every)
 
 
 @given(DEEDS, INSTANTS)

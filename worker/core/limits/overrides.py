@@ -60,8 +60,8 @@ class Overrides:
         return sorted({each.until_us for each in self.every if each.until_us is not None})
 
     def set(self, new: Iterable[Override], now_us: int) -> Self:
-        """With *new*, without what has ended; a value that comes in force ends the shadow of its key."""
-        added = tuple(new)
+        """With *new*, of each key the last, without what has ended; a value in force ends the shadow of its key."""
+        added = tuple({(each.key, each.shadow): each for each in new}.values())
         gone = {(each.key, each.shadow) for each in added} | {(each.key, True) for each in added}
         return self._without(gone, now_us, added)
 
