@@ -15,7 +15,19 @@ from typing import Final
 import uvloop
 from rich.console import Console
 
-from tests.bench import accuracy, batches, burst, calls, delays, micro, profiling, scripts, standstill, throughput
+from tests.bench import (
+    accuracy,
+    batches,
+    burst,
+    calls,
+    cancel,
+    delays,
+    micro,
+    profiling,
+    scripts,
+    standstill,
+    throughput,
+)
 from tests.bench.bed import bed
 
 _PARTS: Final = ("throughput", "accuracy", "profile", "micro", "scripts", "calls")
@@ -26,6 +38,8 @@ _BURST: Final = "burst"
 _BATCHES: Final = "batches"
 #: Messages of a batch call at the most.
 _SIZES: Final = (1000, 200)
+_CANCEL: Final = "cancel"
+_SLOW: Final = (_STANDSTILL, _DELAYS, _BURST, _BATCHES, _CANCEL)
 #: Passwords to one number.
 _BURST_SIZE: Final = 200
 #: Schedules whose lateness is measured: when nothing else waits, and behind so many of their lane at so many a second.
@@ -94,6 +108,8 @@ async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: C
         console.print(batches.table(found))
     if _BURST in chosen:
         await burst.compare(console.print, _BURST_SIZE, arguments.before)
+    if _CANCEL in chosen:
+        await cancel.compare(console.print)
 
 
 def _arguments() -> argparse.Namespace:
@@ -101,9 +117,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "parts",
         nargs="*",
-        choices=[*_PARTS, _STANDSTILL, _DELAYS, _BURST, _BATCHES, []],
+        choices=[*_PARTS, *_SLOW, []],
         metavar="PART",
-        help=f"of {', '.join(_PARTS)} (all when none is named), {_STANDSTILL}, {_DELAYS}, {_BURST}, {_BATCHES}",
+        help=f"of {', '.join(_PARTS)} (all when none is named), {', '.join(_SLOW)}",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="requests of each run (20000)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (3)")

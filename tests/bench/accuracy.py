@@ -53,7 +53,7 @@ async def accuracy(bed: Bed, rate: int, seconds: int) -> Accuracy:
     await bed.fill(dict.fromkeys(Lane, rate * (seconds + 5) + 1000))
     grants = Grants(Keys(bed.topology.namespace))
     async with AsyncExitStack() as stack, Redis.from_url(REDIS_URL) as redis:
-        ports = [_free_port() for _ in range(_WORKERS)]
+        ports = [free_port() for _ in range(_WORKERS)]
         workers = [
             await stack.enter_async_context(
                 bed.worker(f"worker-{port}", quota__send_message_to_globe=rate, http__port=port)
@@ -67,7 +67,7 @@ async def accuracy(bed: Bed, rate: int, seconds: int) -> Accuracy:
             await grants.look(redis)
             await _alive(workers)
         await grants.look(redis)
-        slots, others = await _slots(bed, ports), machine.others()
+        slots, others = await slots_of(bed, ports), machine.others()
     begin, end = round((first + _SETTLING_S) * _SECOND_US), round(until * _SECOND_US)
     arrived = [round(each * _SECOND_US) for each in await bed.arrivals()]
     return Accuracy(
@@ -120,7 +120,7 @@ def most_in_a_second(instants: Sequence[int]) -> int:
     return most
 
 
-async def _slots(bed: Bed, ports: Sequence[int]) -> dict[str, int]:
+async def slots_of(bed: Bed, ports: Sequence[int]) -> dict[str, int]:
     """What the workers count themselves."""
     counts: dict[str, int] = {"used": 0, "burnt": 0, "unused": 0}
     for port in ports:
@@ -133,7 +133,8 @@ async def _slots(bed: Bed, ports: Sequence[int]) -> dict[str, int]:
     return counts
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

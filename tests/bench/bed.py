@@ -64,11 +64,12 @@ class Bed:
         """What publishes into this namespace, once it is entered."""
         return Publisher(AMQP_URL, self.topology.namespace)
 
-    async def add(self, each: Mapping[Lane, int], publisher: Publisher) -> None:
-        """Publish so many more requests to each lane."""
+    async def add(self, each: Mapping[Lane, int], publisher: Publisher, **fields: Any) -> None:
+        """Publish so many more requests to each lane; *fields* are added to every one."""
         lanes = [lane for lane, requests in each.items() for _ in range(requests)]
         for start in range(0, len(lanes), _AT_ONCE):
-            await asyncio.gather(*(publisher.publish(self.request(lane)) for lane in lanes[start : start + _AT_ONCE]))
+            requests = (self.request(lane) | fields for lane in lanes[start : start + _AT_ONCE])
+            await asyncio.gather(*map(publisher.publish, requests))
 
     async def publish(
         self, publisher: Publisher, lane: Lane, *, not_before: datetime | None = None
@@ -108,8 +109,12 @@ class Bed:
 
     async def arrivals(self) -> list[float]:
         """Unix seconds of every call, as the sandbox saw them."""
+        return [call["arrived"] for call in await self.calls()]
+
+    async def calls(self) -> list[dict[str, Any]]:
+        """Every call, in order, as it stands in the sandbox's books."""
         async with self.http.get(f"{self.endpoint}/sandbox/calls") as response:
-            return [orjson.loads(line)["arrived"] for line in (await response.read()).splitlines()]
+            return [orjson.loads(line) for line in (await response.read()).splitlines()]
 
     @asynccontextmanager
     async def worker(

@@ -106,9 +106,18 @@ class Attempts:
             LimiterUnavailable: nobody knows whether it was called for; it still waits.
         """
         refusal = self.refusal(waiting)
-        if isinstance(refusal, Failed) and (known := await self._limiter.recall(waiting.request)) is not None:
-            return outcome_of(known, self._catalog)
+        if isinstance(refusal, Failed) and (known := await self.known(waiting.request)) is not None:
+            return known
         return refusal
+
+    async def known(self, request: Request) -> Outcome | None:
+        """What Redis knows against *request*, without a claim; None when it knows nothing.
+
+        Raises:
+            LimiterUnavailable: it cannot be asked.
+        """
+        known = await self._limiter.recall(request)
+        return None if known is None else outcome_of(known, self._catalog)
 
     def on_hold(self, request: Request) -> OnHold | None:
         """The hold that *request* would meet, as far as this worker knows: it needs no slot to be told so."""

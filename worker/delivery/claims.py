@@ -23,6 +23,8 @@ class Claims:
         self._catalog = catalog
         self._events = events
         self._now = now
+        #: Hears of each slot in which somebody met its cancel.
+        self.met_cancel: Callable[[Slot], None] = lambda _: None
 
     async def admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | Soon | None:
         """Claim and count *waiting*; returns what stands against it."""
@@ -39,6 +41,8 @@ class Claims:
             case (Held() | Soon()) as later:
                 return later
             case (Sent() | Busy() | Doubtful() | Reused() | Cancelled()) as known:
+                if isinstance(known, Cancelled):
+                    self.met_cancel(slot)
                 return outcome_of(known, self._catalog)
             case (Closed() | OnHold()) as closed:
                 return closed

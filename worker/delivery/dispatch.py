@@ -22,6 +22,7 @@ from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Scope, Unserved
 from worker.core.plan import lease
 from worker.delivery.attempt import Attempts, Use
+from worker.delivery.look_ahead import LookAhead
 from worker.delivery.waiting import Slot, Waiting
 from worker.delivery.waiting_room import WaitingRoom
 from worker.errors import LimiterUnavailable
@@ -70,6 +71,8 @@ class Dispatch:
         self._patience_s = patience.total_seconds()
         self._can_settle = can_settle
         self._room = room or WaitingRoom()
+        self._look_ahead = LookAhead(self._room, attempts.known)
+        attempts.claims.met_cancel = self._met_cancel
         self._in_use = 0
         #: Set while no slot is in use.
         self._idle = asyncio.Event()
@@ -86,6 +89,7 @@ class Dispatch:
             for operation, lane in self._room.lines:
                 pumps.create_task(self._pump(operation, lane), name=f"pump {operation.value} {lane.value}")
             pumps.create_task(self._sweep_forever(), name="sweep")
+            pumps.create_task(self._look_ahead.run(), name="look ahead")
 
     async def join(self, request: Request, is_wanted: Callable[[], bool] = lambda: True) -> Waiting:
         """Let *request* wait for its turn, which is a slot, or its outcome when it gets none.
@@ -97,11 +101,16 @@ class Dispatch:
         if self._draining:
             waiting.resolve(_LEAVING)
         elif self._attempts.refusal(waiting) is None or not await self._is_refused(waiting):
-            if (held := self._attempts.on_hold(request)) is not None:
-                waiting.resolve(held)
+            if (against := await self._look_ahead.of(request) or self._attempts.on_hold(request)) is not None:
+                waiting.resolve(against)
             else:
                 self._room.join(waiting)
         return waiting
+
+    def _met_cancel(self, slot: Slot) -> None:
+        """Who had *slot* was cancelled. Where slots do not age, others may find that out in theirs."""
+        if self._quotas[slot.operation].rate > 0:
+            self._look_ahead.met()
 
     def release(self, slot: Slot, use: Use, again: Waiting | None = None) -> None:
         """End the *use* of *slot*: it goes to the next best if nobody called in it and it is still fresh.
