@@ -109,7 +109,7 @@ async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: C
     if _BURST in chosen:
         await burst.compare(console.print, _BURST_SIZE, arguments.before)
     if _CANCEL in chosen:
-        await cancel.compare(console.print)
+        await cancel.compare(console.print, arguments.before)
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,9 +8,11 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from time import time
 from typing import Any, Final
 
@@ -29,9 +31,11 @@ _RATE: Final = 200
 _WAITING: Final = 50_000
 _CANCELLED: Final = 10_000
 #: Sent before the first that is cancelled: both workers are at their quota.
-_BEFORE: Final = 400
-#: When the command runs after the first call, in seconds: the first of those that it cancels are being sent.
-_AFTER_S: Final = 3.0
+_BEFORE: Final = 1_400
+#: When both workers are at it, and when the command runs: the first of those that it cancels are being sent. Seconds
+#: after the first call; what is burnt in between is for comparison.
+_STEADY_S: Final = 2.0
+_COMMAND_S: Final = 8.0
 _CAMPAIGN: Final = "spring"
 #: Until all that is cancelled is gone, at the most. Seconds.
 _PATIENCE_S: Final = 300.0
@@ -67,33 +71,30 @@ class Result:
     sent: int
     #: From the start of the command until the last that was cancelled had its outcome. Seconds.
     gone_s: float
-    #: Slots in that time, by what became of them.
+    #: Slots in that time, by what became of them; and in some seconds before.
     slots: dict[str, int]
+    slots_before: dict[str, int]
     #: Calls in that time.
     calls: int
     #: Part of the machine that other programs took.
     others: float
 
     @property
-    def burnt(self) -> float:
-        return self.slots["burnt"] / max(1, sum(self.slots.values()))
-
-    @property
     def used(self) -> float:
         return self.calls / (_RATE * self.gone_s)
 
 
-async def compare(show: Callable[[object], None]) -> None:
-    """Each case on a bed of its own."""
+async def compare(show: Callable[[object], None], before: Path | None) -> None:
+    """Each case on a bed of its own, with workers of *before*, another version's folder, as well."""
     results = []
-    for case in CASES:
-        async with bed() as ground:
-            results.append(await run(ground, case))
-            show(table(results[-1:]))
+    for case, (name, checkout) in product(CASES, (("before", before), ("now", None))):
+        if name == "now" or before is not None:
+            async with bed() as ground:
+                results.append((name, await run(ground, case, checkout)))
     show(table(results))
 
 
-async def run(ground: Bed, case: Case) -> Result:
+async def run(ground: Bed, case: Case, checkout: Path | None = None) -> Result:
     """Let requests wait, send, cancel, and look on until everything that was cancelled is gone."""
     await ground.fill({})
     chosen = [f"bench-{_BEFORE + number * case.every}" for number in range(_CANCELLED)]
@@ -108,12 +109,14 @@ async def run(ground: Bed, case: Case) -> Result:
     async with AsyncExitStack() as stack:
         ports = [free_port() for _ in range(_WORKERS)]
         flags: dict[str, Any] = {"quota__send_message_to_globe": _RATE}
-        running = [ground.worker(f"worker-{port}", http__port=port, **flags) for port in ports]
+        running = [ground.worker(f"worker-{port}", checkout=checkout, http__port=port, **flags) for port in ports]
         workers = [await stack.enter_async_context(each) for each in running]
         while not (first := (await ground.account())["first_arrival"]):
             await asyncio.sleep(0.1)
-        await asyncio.sleep(max(0.0, first + _AFTER_S - time()))
+        await asyncio.sleep(max(0.0, first + _STEADY_S - time()))
         machine = Machine(ground.sandbox.pid, *(worker.pid for worker in workers))
+        steady = await slots_of(ground, ports)
+        await asyncio.sleep(max(0.0, first + _COMMAND_S - time()))
         before, began = await slots_of(ground, ports), time()
         wanted = ("--campaign", _CAMPAIGN) if case.by_campaign else ("--file", str(ids))
         answered, rows = await _command(ground, *wanted)
@@ -136,6 +139,7 @@ async def run(ground: Bed, case: Case) -> Result:
         sent,
         ended - began,
         {name: after[name] - before[name] for name in after},
+        {name: before[name] - steady[name] for name in before},
         sum(began <= call["arrived"] < ended for call in calls),
         others,
     )
@@ -187,19 +191,23 @@ class _Ends:
             await asyncio.sleep(0.25)
 
 
-def table(rows: Sequence[Result]) -> Table:
+def _burnt(slots: Mapping[str, int]) -> str:
+    return f"{slots['burnt']} of {sum(slots.values())}, {slots['burnt'] / max(1, sum(slots.values())):.1%}"
+
+
+def table(results: Sequence[tuple[str, Result]]) -> Table:
     """One column for each case."""
+    rows = [row for _, row in results]
     shown = Table(title=f"{_CANCELLED} of {_WAITING} that wait are cancelled, {_WORKERS} workers, {_RATE} a second")
-    for column in ("", *(row.case.name for row in rows)):
+    for column in ("", *(f"{name}: {row.case.name}" for name, row in results)):
         shown.add_column(column, justify="right" if column else "left")
     for words, values in (
         ("the command took, s", [f"{row.took_s:.1f}" for row in rows]),
         *((word, [str(row.answers[word]) for row in rows]) for word in sorted({w for r in rows for w in r.answers})),
         ("called for after the answer", [str(row.sent) for row in rows]),
         ("until the last was gone, s", [f"{row.gone_s:.1f}" for row in rows]),
-        ("slots used meanwhile", [str(row.slots["used"]) for row in rows]),
-        ("burnt", [str(row.slots["burnt"]) for row in rows]),
-        ("burnt, part of all", [f"{row.burnt:.1%}" for row in rows]),
+        ("slots burnt meanwhile", [_burnt(row.slots) for row in rows]),
+        ("slots burnt before the command", [_burnt(row.slots_before) for row in rows]),
         ("quota used meanwhile", [f"{row.used:.1%}" for row in rows]),
         ("others' CPU", [f"{row.others:.0%}" for row in rows]),
     ):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes import NOW, FakeClock, FakeLimiter, FakeProvider, RecordingEvents
 from tests.makers import make_request
+from worker.core.limits.cancels import CLAIM_S
 from worker.core.limits.holds import HoldName
 from worker.core.limits.ledger import CALLER_LOST, Busy, Doubtful, Known, Reused, Token
 from worker.core.limits.quota import Admitted, Held, Operation
@@ -28,6 +29,7 @@ from worker.core.outcome.outcome import (
     Sent,
     Underway,
 )
+from worker.delivery import attempt
 from worker.delivery.attempt import Attempts, Use
 from worker.delivery.dispatch import Dispatch
 from worker.delivery.waiting import Slot, Waiting
@@ -253,3 +255,22 @@ async def test_what_is_known_to_be_held_needs_no_slot_unless_its_deadline_is_nea
     known = rig.attempts.on_hold(make_request(deadline=NOW + timedelta(seconds=left)))
 
     assert (known is None) == asked
+
+
+async def test_a_claim_that_redis_answered_late_is_not_used(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cancel of its campaign may have been answered since it was asked for."""
+    now, admit = 1000.0, rig.limiter.admit
+    monkeypatch.setattr(attempt, "monotonic", lambda: now)
+
+    async def late(*given: Any, **more: Any) -> Any:
+        nonlocal now
+        now += took
+        return await admit(*given, **more)
+
+    monkeypatch.setattr(rig.limiter, "admit", late)
+    took = CLAIM_S - 0.01
+    use, _ = await rig.attempt(make_request())
+    took = CLAIM_S + 0.01
+    assert (use, await rig.attempt(make_request(id="r-2"))) == (Use.CALLED, (Use.FREE, None))
+    assert rig.provider.sent_ids == ["r-1"]
+    assert rig.limiter.given_back == ["r-2"]
