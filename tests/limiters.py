@@ -124,6 +124,10 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
             await limiter.overrides.poll()
             await onlooker.overrides.change(await onlooker.overrides.look(), Overrides(), [])
             await onlooker.overrides.changes()
+            await onlooker.cancels.cancel(["r-0"], timedelta(hours=1))
+            await onlooker.cancels.restore(["r-0"])
+            await onlooker.cancels.mark_campaign("spring", timedelta(hours=1))
+            await onlooker.cancels.restore_campaign("spring")
 
     return [
         limiter.start,

@@ -10,9 +10,11 @@ from tests.makers import make_fields
 from tests.system import System, running_system
 from tests.waiting import eventually
 from worker.core.limits.cancels import Cancel
+from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import ErrorClass
 from worker.limiter.operators import OperatorLimiter
+from worker.sandbox import SandboxSettings
 
 MEMORY = timedelta(hours=72)
 CONNECT = timedelta(milliseconds=100)
@@ -133,3 +135,28 @@ async def test_with_an_unknown_call_it_is_dead_as_unknown_and_not_sent_again(
         assert depths == {"dead.unknown": 1}
         assert letter.headers["x-sms-code"] == ("local.cancelled" if lane is Lane.OTP else "local.timeout")
         assert system.sandbox.account.calls == 1
+
+
+async def test_who_is_cancelled_is_in_no_batch_call_after_the_answer(amqp_url: str, redis_url: str) -> None:
+    batched = SLOW | {"batch.size": 200, "quota.batch_send_message_to_globe": 1}
+    quotas = SandboxSettings(qps={Operation.GLOBE: 30, Operation.BATCH: 1})
+    async with (
+        running_system(amqp_url, redis_url, flags=batched, sandbox_settings=quotas) as system,
+        operator(system) as people,
+    ):
+        for number in range(400):
+            campaign = "spring" if number % 2 else "summer"
+            await publish(system, number, text="It is on its way", metadata={"campaign": campaign})
+        await people.cancels.cancel_campaign("spring", MEMORY, CONNECT)
+        answered = datetime.now(UTC).timestamp()
+        await system.settled(400)
+        told = await outcomes(system, 400)
+        book = list(system.sandbox.account)
+
+    cancelled = {name for name, each in told.items() if each["outcome"] == "cancelled"}
+    numbers = {f"8529{int(name.removeprefix('r-')):07}" for name in cancelled}
+    assert any(entry.action == Operation.BATCH and entry.arrived > answered for entry in book), "it went on with others"
+    assert len(cancelled) > 50
+    assert {told[name]["metadata"]["campaign"] for name in cancelled} == {"spring"}
+    assert numbers.isdisjoint(entry.number for entry in book)
+    assert not any(entry.arrived > answered and int(entry.number[4:]) % 2 for entry in book)

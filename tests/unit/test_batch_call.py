@@ -19,6 +19,7 @@ from worker.core.outcome.members import BatchReply
 from worker.core.outcome.outcome import (
     Acceptance,
     Accepted,
+    Cancelled,
     ErrorClass,
     Failed,
     Fault,
@@ -256,6 +257,41 @@ async def test_a_claim_that_is_not_used_is_given_back(rig: Rig, why: str) -> Non
     assert rig.limiter.given_back == ["r-0", "r-1"]
     assert rig.put_back == members
     assert rig.provider.batches == []
+
+
+async def test_a_call_does_not_wait_for_those_who_are_left_out_of_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked last, whether they may be called for, would be old by then."""
+    record, called = rig.limiter.record, asyncio.Event()
+
+    async def later(admitted: Admitted, news: Any) -> int:
+        if news is None:
+            async with asyncio.timeout(5):
+                await called.wait()
+        return await record(admitted, news)
+
+    async def send_batch(requests: Any, *_: object) -> BatchReply:
+        called.set()
+        return BatchReply(OK, len(requests))
+
+    monkeypatch.setattr(rig.limiter, "record", later)
+    monkeypatch.setattr(rig.provider, "send_batch", send_batch)
+    members = rig.members(3)
+    wanted = iter([True, False])
+    members[0].is_wanted = lambda: next(wanted)
+
+    assert await rig.make(members) is True
+    assert rig.limiter.given_back == ["r-0"]
+    assert rig.put_back == members[:1]
+
+
+async def test_a_member_that_was_cancelled_is_left_out_and_told_of(rig: Rig) -> None:
+    rig.limiter.known["r-1"] = Cancelled(0)
+    members = rig.members(3)
+
+    assert await rig.make(members) is True
+    assert outcome(members[1]) == Cancelled(0)
+    ((requests, _),) = rig.provider.batches
+    assert [request.sms.id for request in requests] == ["r-0", "r-2"]
 
 
 async def test_the_ledger_that_cannot_be_told_changes_nothing(rig: Rig) -> None:
