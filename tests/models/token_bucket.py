@@ -8,19 +8,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from worker.core.limits.bucket import FLOOR_LEAD_US, SECOND_US, Share
+from worker.core.limits.bucket import FLOOR_LEAD_US, Share
+from worker.core.limits.learned import Learned, after_refusal, after_slots, rate_now
 from worker.core.message.lane import Lane
 
 #: Longest a lane that found no slot stays away, unless one gap is longer.
 LONGEST_TURN_US: Final = 250_000
 #: A slot that lies further ahead than any reach says that Redis' clock was set back.
 CLOCK_STEP_US: Final = 10_000_000
-#: A second throttled call within this time cuts the factor, once per this time; a single one may be bad luck.
-THROTTLE_SPAN_US: Final = SECOND_US
-CUT: Final = 0.9
-LEAST_FACTOR: Final = 0.1
-#: Time in which the factor climbs back by 1.
-RECOVERY_US: Final = 60 * SECOND_US
 #: Part of the quota with which sending begins again after a hold of the account.
 RAMP_START: Final = 0.1
 
@@ -52,11 +47,8 @@ class TokenBucket:
     hold: int = 0
     #: Slot of every call so far.
     slots: list[int] = field(default_factory=list)
-    #: Below 1 the quota is slowed down; None: it never was.
-    factor: float | None = None
-    #: When the factor was set.
-    factor_at: int = 0
-    throttled_at: int | None = None
+    #: None: no call was ever refused.
+    learned: Learned | None = None
     #: Between these instants the quota climbs linearly from `RAMP_START` to all of it.
     ramp_from: int = 0
     ramp_until: int = 0
@@ -68,9 +60,8 @@ class TokenBucket:
         """Book up to *want* slots for *lane*."""
         if share.floor_us > 0 and lane in self.floor_due:  # the floor may have been raised
             self.floor_due[lane] = min(self.floor_due[lane], now + share.floor_us)
-        factor = self.factor_now(now) * self.ramp_now(now)
-        window = math.ceil(share.window_us / factor)
-        gap = window / share.rate
+        pace = self.pace(now, share.rate)
+        window, gap = share.window_us, share.window_us / pace
         reach = min(max(share.reach_gaps * gap, share.reach_us), share.furthest_us)
         slot = self._next_slot(now, share.rate, window, gap)
         floor = slot - now > reach and share.floor_us > 0 and self.floor_due.get(lane, 0) <= now
@@ -78,6 +69,8 @@ class TokenBucket:
         if slot - now > limit:
             return Later(self._turn(now, lane, share, slot, gap, reach, want))
         waits: list[int] = []
+        before = self.slots[-1] if self.slots else 0
+        unused = max(0.0, slot - (before + gap))
         while len(waits) < min(want, share.rate) and slot - now <= limit:
             if floor and self.floor_due.get(lane, 0) > now:
                 break
@@ -87,16 +80,15 @@ class TokenBucket:
                 due = max(self.floor_due.get(lane, 0), now - LONGEST_TURN_US)
                 self.floor_due[lane] = min(due, now) + share.floor_us
             slot = self._next_slot(now, share.rate, window, gap)
+        if self.learned is not None and rate_now(self.learned, share.rate, now) < share.rate:
+            self.learned = after_slots(self.learned, self.slots[-1] - before, unused)
         return Booked(tuple(waits), floor)
 
-    def throttle(self, now: int, pause_us: int) -> None:
-        """The provider throttled a call: pause, and slow down when it was not the first within a second."""
-        factor, before = self.factor_now(now), self.throttled_at
+    def throttle(self, now: int, rate: int, pause_us: int) -> None:
+        """The provider refused a call because of its limit: learn from it, and pause."""
         self.hold = max(self.hold, now + pause_us)
-        self.throttled_at = now
-        recently_cut = self.factor is not None and now - self.factor_at < THROTTLE_SPAN_US
-        if before is not None and now - before <= THROTTLE_SPAN_US and not recently_cut:
-            self.factor, self.factor_at = max(LEAST_FACTOR, factor * CUT), now
+        if rate > 0:
+            self.learned = after_refusal(self.learned, rate, now)
 
     def ramp(self, now: int, length_us: int) -> None:
         """A hold of the account ended."""
@@ -108,11 +100,9 @@ class TokenBucket:
             return 1.0
         return RAMP_START + (1 - RAMP_START) * max(0, now - self.ramp_from) / (self.ramp_until - self.ramp_from)
 
-    def factor_now(self, now: int) -> float:
-        """The part of the quota that throttling leaves, in (0, 1]."""
-        if self.factor is None:
-            return 1.0
-        return min(1.0, self.factor + max(0, now - self.factor_at) / RECOVERY_US)
+    def pace(self, now: int, rate: int) -> float:
+        """Calls per window that may be made now, in (0, *rate*]."""
+        return rate_now(self.learned, rate, now) * self.ramp_now(now)
 
     def _next_slot(self, now: int, rate: int, window: int, gap: float) -> int:
         last = self.slots[-1] if self.slots else 0

@@ -1,0 +1,110 @@
+"""What refused calls teach of the provider's own limit, as `limiter/lua/learned.lua` and `throttled.lua` have it.
+
+The quota is what the operator configured; what the provider allows may be less: the configuration is wrong, or another
+program uses the account. The wall is where it begins to refuse. The rules:
+
+* A refused call starts an *event*, and an event cuts once, however many calls are refused for the same overshoot and
+  whichever workers hear of it. The cut is small; when the event before was a moment ago it is as large as the excess
+  that the refusals of that one show.
+* After a cut the rate rests, then creeps: near the wall a probe costs a refused call or two. What gets through a creep
+  is far from the wall, and the rate doubles its step again and again: another program has left.
+* Only use teaches. Rest and creep are counted in time in which the quota was used up; when it is not, they go backwards,
+  and the rate stays what was learned. A quota that nobody uses learns nothing, and forgets within a day.
+* It is never more than the quota. It may be too high for a moment, which costs refused calls, never a message.
+
+Rates are calls per window, as the quota's. All instants and lengths are whole microseconds.
+"""
+
+from dataclasses import dataclass
+from math import floor
+from typing import Final
+
+SECOND_US: Final = 1_000_000
+
+#: Refusals within this time are one event: what was booked before a cut, and its answers, come this much later.
+EVENT_US: Final = 300_000
+#: An event that begins within this time after the one before says that its cut was not enough.
+AGAIN_US: Final = SECOND_US
+#: Part of the rate that the cut of an event leaves. When a creep meets the wall, the rate is about 2 % above it: the
+#: provider counts a second, of which half is past, and the answer takes a while.
+CUT: Final = 0.97
+#: No event leaves less than this part: one that refuses all calls would show an excess of everything.
+DEEPEST: Final = 0.5
+#: The rate never falls below so many calls, or this part of a quota which is that small.
+LEAST_CALLS: Final = 1.0
+LEAST_PART: Final = 0.8
+#: Used time after a cut in which the rate stays as it is.
+REST_US: Final = 2_500_000
+#: Then for this long it grows by `CREEP` of itself per second.
+CREEP_US: Final = 2_500_000
+CREEP: Final = 0.016
+#: Then the growth doubles each time after this long.
+DOUBLING_US: Final = 500_000
+#: With a quota of fewer calls per window than this, all three last accordingly longer: a probe costs a call whatever the
+#: quota is, and so stays one in about a hundred.
+SLOW: Final = 30
+#: Time that is not used takes so many times itself off the used time: what is used by less than five sixths stands still.
+UNUSED_WEIGHT: Final = 5
+#: Without a refusal for this long nothing is left of what was learned.
+MEMORY_US: Final = 24 * 3600 * SECOND_US
+#: Doublings that are enough for every quota.
+_DOUBLINGS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is known of the wall."""
+
+    #: The rate that the last cut left.
+    base: float
+    #: When the last event began.
+    event_at: int
+    #: When a call was last refused.
+    refused_at: int
+    #: Calls that were refused in the last event.
+    refused: int = 1
+    #: How long the quota was used up since the last cut.
+    used_us: float = 0.0
+
+
+def rate_now(learned: Learned | None, rate: int, now: int) -> float:
+    """The calls per window that may be made *now* of a quota of *rate*: in (0, *rate*]."""
+    if learned is None or learned.base >= rate:
+        return float(rate)
+    grown = learned.base * (1 + _growth(learned.used_us / max(1.0, SLOW / rate)))
+    if grown >= rate:
+        return float(rate)
+    return grown + (rate - grown) * min(1.0, max(0, now - learned.refused_at) / MEMORY_US)
+
+
+def _growth(used_us: float) -> float:
+    """The part of the base that is added after *used_us*."""
+    if used_us <= REST_US:
+        return 0.0
+    creeping = used_us - REST_US
+    if creeping <= CREEP_US:
+        return CREEP * creeping / SECOND_US
+    doublings = min(float(_DOUBLINGS), (creeping - CREEP_US) / DOUBLING_US)
+    whole = floor(doublings)
+    # The growth per second doubles, and is even between two doublings, so that Lua and Python agree to the last bit.
+    steps = 2.0 * (2.0**whole * (1 + doublings - whole) - 1)
+    return CREEP * (CREEP_US + DOUBLING_US * steps) / SECOND_US
+
+
+def after_refusal(learned: Learned | None, rate: int, now: int) -> Learned:
+    """The provider refused a call *now* because of its limit, of a quota of *rate* (not 0)."""
+    since = None if learned is None else now - learned.event_at
+    if learned is not None and since is not None and 0 <= since < EVENT_US:
+        return Learned(learned.base, learned.event_at, now, learned.refused + 1, learned.used_us)
+    was = rate_now(learned, rate, now)
+    left = was * CUT
+    if learned is not None and since is not None and 0 <= since < AGAIN_US:
+        left = min(left, was - (learned.refused - 1) / since * SECOND_US)
+    least = min(LEAST_CALLS, rate * LEAST_PART)
+    return Learned(max(left, was * DEEPEST, least), now, now)
+
+
+def after_slots(learned: Learned, advance_us: float, unused_us: float) -> Learned:
+    """Slots were booked that take the quota on by *advance_us*, of which *unused_us* before the first were left empty."""
+    used = max(0.0, learned.used_us + advance_us - (1 + UNUSED_WEIGHT) * unused_us)
+    return Learned(learned.base, learned.event_at, learned.refused_at, learned.refused, used)
