@@ -88,7 +88,8 @@ class TokenBucket:
         """The provider refused a call because of its limit: learn from it, and pause."""
         self.hold = max(self.hold, now + pause_us)
         if rate > 0:
-            self.learned = after_refusal(self.learned, rate, now)
+            self.learned = after_refusal(self.learned, rate, now, self.slots[-1] if self.slots else 0)
+            self.hold = max(self.hold, self.learned.rest_until)
 
     def ramp(self, now: int, length_us: int) -> None:
         """A hold of the account ended."""

@@ -15,8 +15,8 @@ program uses the account. The wall is where it begins to refuse. The rules:
 Rates are calls per window, as the quota's. All instants and lengths are whole microseconds.
 """
 
-from dataclasses import dataclass
-from math import floor
+from dataclasses import dataclass, replace
+from math import ceil, floor
 from typing import Final
 
 SECOND_US: Final = 1_000_000
@@ -28,16 +28,14 @@ AGAIN_US: Final = SECOND_US
 #: Part of the rate that the cut of an event leaves. When a creep meets the wall, the rate is about 2 % above it: the
 #: provider counts a second, of which half is past, and the answer takes a while.
 CUT: Final = 0.97
-#: No event leaves less than this part: one that refuses all calls would show an excess of everything.
-DEEPEST: Final = 0.5
 #: The rate never falls below so many calls, or this part of a quota which is that small.
 LEAST_CALLS: Final = 1.0
 LEAST_PART: Final = 0.8
 #: Used time after a cut in which the rate stays as it is.
-REST_US: Final = 2_500_000
+REST_US: Final = 2_200_000
 #: Then for this long it grows by `CREEP` of itself per second.
 CREEP_US: Final = 2_500_000
-CREEP: Final = 0.016
+CREEP: Final = 0.012
 #: Then the growth doubles each time after this long.
 DOUBLING_US: Final = 500_000
 #: With a quota of fewer calls per window than this, all three last accordingly longer: a probe costs a call whatever the
@@ -57,10 +55,15 @@ class Learned:
 
     #: The rate that the last cut left.
     base: float
-    #: When the last event began.
+    #: When the last event began, and when it ends.
     event_at: int
+    event_until: int
     #: When a call was last refused.
     refused_at: int
+    #: Nothing is granted before, so that what was too much leaves the provider's second.
+    rest_until: int
+    #: A rate at which nothing was refused for all of a rest before the last event; 0 when none is known.
+    good: float = 0.0
     #: Calls that were refused in the last event.
     refused: int = 1
     #: How long the quota was used up since the last cut.
@@ -71,7 +74,7 @@ def rate_now(learned: Learned | None, rate: int, now: int) -> float:
     """The calls per window that may be made *now* of a quota of *rate*: in (0, *rate*]."""
     if learned is None or learned.base >= rate:
         return float(rate)
-    grown = learned.base * (1 + _growth(learned.used_us / max(1.0, SLOW / rate)))
+    grown = learned.base * (1 + _growth(learned.used_us / slowness(rate)))
     if grown >= rate:
         return float(rate)
     return grown + (rate - grown) * min(1.0, max(0, now - learned.refused_at) / MEMORY_US)
@@ -91,20 +94,29 @@ def _growth(used_us: float) -> float:
     return CREEP * (CREEP_US + DOUBLING_US * steps) / SECOND_US
 
 
-def after_refusal(learned: Learned | None, rate: int, now: int) -> Learned:
-    """The provider refused a call *now* because of its limit, of a quota of *rate* (not 0)."""
-    since = None if learned is None else now - learned.event_at
-    if learned is not None and since is not None and 0 <= since < EVENT_US:
-        return Learned(learned.base, learned.event_at, now, learned.refused + 1, learned.used_us)
-    was = rate_now(learned, rate, now)
+def after_refusal(learned: Learned | None, rate: int, now: int, last: int) -> Learned:
+    """The provider refused a call *now* because of its limit, of a quota of *rate* (not 0) booked until *last*."""
+    if learned is not None and now < learned.event_until:
+        return replace(learned, refused_at=now, refused=learned.refused + 1)
+    was, good = rate_now(learned, rate, now), 0.0
     left = was * CUT
-    if learned is not None and since is not None and 0 <= since < AGAIN_US:
-        left = min(left, was - (learned.refused - 1) / since * SECOND_US)
-    least = min(LEAST_CALLS, rate * LEAST_PART)
-    return Learned(max(left, was * DEEPEST, least), now, now)
+    if learned is not None and now < learned.event_until + AGAIN_US:
+        shown = was - (learned.refused - 1) / (now - learned.event_at) * SECOND_US
+        left = min(left, max(shown, (learned.good + was) / 2))
+    elif learned is not None and learned.used_us >= REST_US * slowness(rate):
+        good = learned.base
+    left = max(left, min(LEAST_CALLS, rate * LEAST_PART))
+    booked = max(now, last)
+    rest_until = booked + ceil(max(0.0, 1 - left / was) * SECOND_US)
+    return Learned(left, now, booked + EVENT_US, now, rest_until, good)
+
+
+def slowness(rate: int) -> float:
+    """How many times longer everything takes with a quota of *rate*."""
+    return max(1.0, SLOW / rate)
 
 
 def after_slots(learned: Learned, advance_us: float, unused_us: float) -> Learned:
     """Slots were booked that take the quota on by *advance_us*, of which *unused_us* before the first were left empty."""
     used = max(0.0, learned.used_us + advance_us - (1 + UNUSED_WEIGHT) * unused_us)
-    return Learned(learned.base, learned.event_at, learned.refused_at, learned.refused, used)
+    return replace(learned, used_us=used)
