@@ -150,6 +150,7 @@ class App:
             limiter=self.watch.is_available,
             draining=self._draining,
             holds=self.watch.holds,
+            learned=self.watch.learned,
             braked=str(self.intake_control.braked) if self.intake_control.braked else None,
             standstill=self.intake_control.standstill,
         )

@@ -125,7 +125,7 @@ async def test_the_script_and_its_model_answer_alike(
     dice = random.Random(seed)
     rates = dice.choice([(1, 3), (3, 30), (30, 20), (500, 300), (1999, 4000), (4000, 2000)])
     floors = {Lane.NOTIFY: dice.uniform(0.2, 30), Lane.MARKETING: dice.uniform(0.2, 30)}
-    bucket = TokenBucket()
+    often, bucket = dice.choice([0.03, 0.3]), TokenBucket()
     async with AsyncExitStack() as stack:
         limiters = [
             await stack.enter_async_context(started(redis_url, namespace, clock, rate=r, floors=floors)) for r in rates
@@ -134,9 +134,10 @@ async def test_the_script_and_its_model_answer_alike(
         for _ in range(250):
             clock.us += int(dice.expovariate(1) * dice.choice([0, 100, 10_000, 300_000]))
             which, lane, want = dice.randrange(2), dice.choice(list(Lane)), dice.choice([1, 1, 2, 17, 60, 400])
-            if dice.random() < 0.03:
-                bucket.throttle(clock.us, 250_000)
-                await limiters[which].throttled(GLOBE, 0.25)
+            if dice.random() < often:
+                pause_s = dice.choice([None, 0.25])
+                bucket.throttle(clock.us, rates[which], round((pause_s or 0) * SECOND_US))
+                await limiters[which].throttled(GLOBE, pause_s)
             if dice.random() < 0.03:
                 await limiters[which].holds.stop(ACCOUNT, "a test", lasts=dice.choice([None, ONE_US]))
                 if await limiters[which].holds.release(ACCOUNT) is not None:

@@ -60,7 +60,7 @@ class TokenBucket:
         """Book up to *want* slots for *lane*."""
         if share.floor_us > 0 and lane in self.floor_due:  # the floor may have been raised
             self.floor_due[lane] = min(self.floor_due[lane], now + share.floor_us)
-        pace = self.pace(now, share.rate)
+        pace = self.learned_now(now, share.rate) * self.ramp_now(now)
         window, gap = share.window_us, share.window_us / pace
         reach = min(max(share.reach_gaps * gap, share.reach_us), share.furthest_us)
         slot = self._next_slot(now, share.rate, window, gap)
@@ -80,7 +80,7 @@ class TokenBucket:
                 due = max(self.floor_due.get(lane, 0), now - LONGEST_TURN_US)
                 self.floor_due[lane] = min(due, now) + share.floor_us
             slot = self._next_slot(now, share.rate, window, gap)
-        if self.learned is not None and rate_now(self.learned, share.rate, now) < share.rate:
+        if self.learned is not None and self.learned_now(now, share.rate) < share.rate:
             self.learned = after_slots(self.learned, self.slots[-1] - before, unused)
         return Booked(tuple(waits), floor)
 
@@ -101,9 +101,9 @@ class TokenBucket:
             return 1.0
         return RAMP_START + (1 - RAMP_START) * max(0, now - self.ramp_from) / (self.ramp_until - self.ramp_from)
 
-    def pace(self, now: int, rate: int) -> float:
-        """Calls per window that may be made now, in (0, *rate*]."""
-        return rate_now(self.learned, rate, now) * self.ramp_now(now)
+    def learned_now(self, now: int, rate: int) -> float:
+        """Calls per window of a quota of *rate* that refusals leave, in (0, *rate*]."""
+        return rate_now(self.learned, rate, now)
 
     def _next_slot(self, now: int, rate: int, window: int, gap: float) -> int:
         last = self.slots[-1] if self.slots else 0

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from redis.asyncio.connection import AbstractConnection
 
-from worker.core.limits.bucket import SECOND_US, THROTTLE_PAUSE_US, announced_us
+from worker.core.limits.bucket import SECOND_US, announced_us
 from worker.core.limits.country import calling_code
 from worker.core.limits.holds import ACCOUNT, names_of, on_hold
 from worker.core.limits.ledger import NOBODY, Known, Token
@@ -28,6 +28,7 @@ from worker.limiter.debts import Debts
 from worker.limiter.followed import FollowedOverrides
 from worker.limiter.in_force import InForce
 from worker.limiter.keys import Keys
+from worker.limiter.learned_rates import LearnedRates
 from worker.limiter.ledger import Claim, Ledger, read
 from worker.limiter.limits import Limits
 from worker.limiter.redis_holds import Prober, RedisHolds, read_hold
@@ -37,8 +38,6 @@ from worker.limiter.server import write_sign_of_life
 from worker.ports import Events
 from worker.settings.sections import HoldSettings, RedisSettings
 
-#: A provider that asks for a longer pause is not believed.
-_LONGEST_PAUSE_US: Final = 60 * SECOND_US
 _MICROSECOND: Final = timedelta(microseconds=1)
 #: The limits of a request that nobody wants to call for: no class, no windows.
 _NO_LIMITS: Final = (0, b"")
@@ -100,6 +99,7 @@ class RedisLimiter:
         self._client = connect(redis, self._greet)
         self._batcher = Batcher(opener(self._client), self._patience_s)
         prober = Prober(secrets.token_hex(8), lease // timedelta(microseconds=1))
+        self.learned: Final = LearnedRates(self._batcher, self._keys, self.limits, now_us)
         self.holds: Final = RedisHolds(self._batcher, self._keys, hold, prober, now_us)
         self.call_size: Final = RedisCallSize(self._batcher, self._keys, most_call_bytes, now_us)
         self.overrides: Final = FollowedOverrides(self._batcher, self._keys, now_us, in_force)
@@ -164,10 +164,8 @@ class RedisLimiter:
         )
 
     async def throttled(self, operation: Operation, retry_after_s: float | None) -> None:
-        """Pause and slow down; see `ports.Limiter`."""
-        asked = THROTTLE_PAUSE_US if retry_after_s is None else round(retry_after_s * SECOND_US)
-        pause = min(max(asked, THROTTLE_PAUSE_US), _LONGEST_PAUSE_US)
-        await self._batcher.run(scripts.THROTTLED, (self._keys.rate(operation),), (self._now_us(), pause))
+        """Learn from it, and pause; see `ports.Limiter`."""
+        await self.learned.throttled(operation, retry_after_s)
 
     # -- ledger, windows and caps -------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ class Limits:
         shadow: Shadow = Shadow(),  # noqa: B008 - it is frozen
     ) -> None:
         """Hold to these limits from now on; slots that are booked stay, and so does the silence that they need."""
+        #: Calls per window of each operation; 0: no limit.
+        self.rates = {operation: quota.rate for operation, quota in quotas.items()}
         self.shares = {(op, lane): Share.of(quota, lane) for op, quota in quotas.items() for lane in Lane}
         self.silences = {op: max(silence_us(one), self.silences.get(op, 0)) for op, one in quotas.items()}
         self.counters = Counters(windows, caps, shadow)

@@ -25,8 +25,9 @@ def load(name: str, *shared: str) -> Script:
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-GRANT: Final = load("grant")
-THROTTLED: Final = load("throttled")
+GRANT: Final = load("grant", "learned")
+THROTTLED: Final = load("throttled", "learned")
+RATES: Final = load("rates", "learned")
 EPOCH: Final = load("epoch", "hold_state")
 HOLD: Final = load("hold", "hold_state")
 LIFT: Final = load("lift", "hold_state")
@@ -44,6 +45,6 @@ CHANGE: Final = load("change", "stored")
 
 #: All of them.
 EVERY: Final = (
-    *(GRANT, THROTTLED, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CANCEL, RESTORE),
+    *(GRANT, THROTTLED, RATES, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CANCEL, RESTORE),
     *(CLOSE, CALL_SIZE, OVERRIDES, CHANGE),
 )

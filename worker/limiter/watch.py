@@ -1,10 +1,12 @@
 """Knows how Redis and the account are: asked twice a second, so what readiness and gauges tell is that old."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from worker.core.limits.holds import ACCOUNT, Hold
+from worker.core.limits.learned import LearnedRate
+from worker.core.limits.quota import Operation
 from worker.errors import LimiterUnavailable
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.server import eviction_policy
@@ -26,6 +28,7 @@ class LimiterWatch:
         #: None until it was asked for the first time.
         self._is_available: bool | None = None
         self.holds: Sequence[Hold] = ()
+        self.learned: Mapping[Operation, LearnedRate] = {}
 
     @property
     def is_available(self) -> bool:
@@ -47,6 +50,7 @@ class LimiterWatch:
                 await self._limiter.overrides.poll()
                 await self._limiter.check_writable()
                 self.holds = await self._limiter.holds.list()
+                self.learned = await self._limiter.learned.list()
                 self._note(is_available=True)
             except LimiterUnavailable as error:
                 self._note(is_available=False, kind=str(error))

@@ -7,6 +7,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from worker.core.limits.holds import ACCOUNT, SCOPES, Hold
+from worker.core.limits.learned import LearnedRate
+from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
 
 
@@ -28,6 +30,8 @@ class Snapshot:
     telling: bool = True
     #: Redis answers.
     limiter: bool = False
+    #: How fast each operation may be called, as refused calls have taught.
+    learned: Mapping[Operation, LearnedRate] = field(default_factory=dict)
     draining: bool = False
     #: Scopes for which sending is stopped.
     holds: Sequence[Hold] = ()
@@ -80,6 +84,13 @@ class Gauges(Collector):
         yield _one("sms_limiter_available", "Whether Redis answers; nothing is sent while it does not.", now.limiter)
         held = {scope.value: sum(hold.name.scope is scope for hold in now.holds) for scope in SCOPES}
         yield _by("sms_held", "Holds: how many accounts, senders, countries are stopped for now.", "scope", held)
+        rates = {operation.value: rate for operation, rate in now.learned.items()}
+        learned = {name: rate.rate for name, rate in rates.items()}
+        yield _by("sms_quota_learned", "Calls per second that the provider lets through.", "operation", learned)
+        foreign = {name: rate.foreign for name, rate in rates.items()}
+        yield _by(
+            "sms_quota_foreign_ratio", "Part of the quota that others use, or is not there.", "operation", foreign
+        )
         yield _one("sms_draining", "Whether the worker is leaving.", now.draining)
         yield _one("sms_worker_braked", "Whether too much goes wrong, so that intake pauses.", now.braked is not None)
         yield _one("sms_intake_paused", "Whether intake waits until sending is possible.", now.standstill is not None)

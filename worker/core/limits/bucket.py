@@ -8,8 +8,9 @@ The quota is a bucket whose N tokens each return exactly one window after they w
 * A slot is a promise, so an urgent lane can only overtake what is not promised yet. Therefore a lane may book only
   within its *reach*: OTP far, the others hardly further than the next slot.
 * A lane whose guaranteed share is due reaches further than OTP, so that none starves.
-* A throttled quota has a factor below 1, which stretches gap and W, and climbs back. So has one whose account was held
-  until a moment ago: what was wrong may be wrong again, and whoever mended it had no load meanwhile.
+* What the provider refuses teaches a lower rate (`learned.py`), which stretches the gap. So does a hold of the account
+  that ended a moment ago: what was wrong may be wrong again, and whoever mended it had no load meanwhile. Neither
+  touches N and W, so no window ever holds more than what was configured.
 
 All instants and lengths are whole microseconds.
 """
@@ -33,8 +34,8 @@ OTP_REACH_GAPS: Final = 3
 REACHES: Final = {Lane.NOTIFY: (2, 25_000), Lane.MARKETING: (1, 20_000)}
 #: How much further than OTP a lane reaches while its floor is due.
 FLOOR_LEAD_US: Final = 500_000
-#: Nobody calls for this long after a throttled call, unless the provider asks for more.
-THROTTLE_PAUSE_US: Final = 100_000
+#: Without a quota of ours nobody calls for this long after a throttled call: there is no rate to be learned.
+UNLIMITED_PAUSE_US: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Share:
     rate: int
     #: The window: one second and the guard.
     window_us: int
-    #: The lane's reach in slots; it grows when the quota is slowed down.
+    #: The lane's reach in slots; it grows when the rate is lower.
     reach_gaps: int
     #: The lane's reach is at least this.
     reach_us: int

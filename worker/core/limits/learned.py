@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Final
 
-SECOND_US: Final = 1_000_000
+from worker.core.limits.bucket import SECOND_US
 
 #: Refusals within this time are one event: what was booked before a cut, and its answers, come this much later.
 EVENT_US: Final = 300_000
@@ -68,6 +68,20 @@ class Learned:
     refused: int = 1
     #: How long the quota was used up since the last cut.
     used_us: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedRate:
+    """How fast an operation may be called at a moment."""
+
+    #: Calls per second, at most what is configured.
+    rate: float
+    configured: int
+
+    @property
+    def foreign(self) -> float:
+        """The part of the quota that cannot be used, from 0: other programs on the account use it, or it is not there."""
+        return 1 - self.rate / self.configured
 
 
 def rate_now(learned: Learned | None, rate: int, now: int) -> float:

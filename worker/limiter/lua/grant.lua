@@ -1,9 +1,11 @@
 -- Book up to `want` slots of one operation's quota for a lane, or say when to come back. While the account is held,
 -- give one slot as a probe when it is due, and to one asker only; afterwards begin slowly. The arithmetic is that of
--- core/limits/token_bucket.py.
+-- tests/models/token_bucket.py, and of core/limits/learned.py.
 --
--- KEYS  1 rate    hash: seq (calls booked so far), last (slot of the last), hold, factor, factor_at, throttled_at,
---                 floor:<lane>, turn:<lane>, rate (calls per second, as the latest asker has it)
+-- KEYS  1 rate    hash: seq (calls booked so far), last (slot of the last), hold,
+--                 floor:<lane>, turn:<lane>, rate (calls per second, as the latest asker has it); what was learned:
+--                 learned (calls per window after the last cut), used (us in which all of it was used since),
+--                 refused_at, event_at, event_until, refused (calls in the event), good (a rate known to be so)
 --       2 ring    string of 4096 doubles: slot of call n at cell n modulo 4096, so the limit can change at any time
 --       3 hold    of the account, see hold_state.lua
 -- ARGV  1 now in us (0: this server's clock)  2 rate (0: no limit)  3 window us, guard included  4 lane
@@ -14,7 +16,8 @@
 --       | {'COLD'} the state is missing | {'CLOCK'} the clock was set back: nothing may be granted before epoch.lua
 
 local CELLS, CELL = 4096, 8
-local FLOOR_LEAD, LONGEST_TURN, CLOCK_STEP, RECOVERY = 500000, 250000, 10000000, 60000000
+local FLOOR_LEAD, LONGEST_TURN, CLOCK_STEP = 500000, 250000, 10000000
+local UNUSED_WEIGHT = 5 -- unused time takes so many times itself off the used
 local RAMP_START = 0.1 -- part of the rate with which sending begins again after a hold
 local LONGEST_HELD = 1000000 -- a hold may be lifted at any time: nobody stays away longer
 
@@ -28,13 +31,13 @@ local rate, window = tonumber(ARGV[2]), tonumber(ARGV[3])
 local furthest, floor_every = tonumber(ARGV[7]), tonumber(ARGV[8])
 local want = math.min(tonumber(ARGV[9]), CELLS)
 
-local state = redis.call('HMGET', rate_key, 'seq', 'last', 'hold', 'factor', 'factor_at',
-  'floor:' .. lane, 'turn:' .. lane, 'rate')
+local state = redis.call('HMGET', rate_key, 'seq', 'last', 'hold',
+  'floor:' .. lane, 'turn:' .. lane, 'rate', 'learned', 'used', 'refused_at')
 local seq = tonumber(state[1])
 if not seq then return {'COLD'} end
 local last, hold = tonumber(state[2]), tonumber(state[3])
 if last > now + CLOCK_STEP then return {'CLOCK'} end
-local floor_due, last_turn = tonumber(state[6] or 0), tonumber(state[7] or 0)
+local floor_due, last_turn = tonumber(state[4] or 0), tonumber(state[5] or 0)
 
 local account = redis.call('HMGET', account_key,
   'code', 'probe_at', 'lease', 'until', 'ramp_from', 'ramp_until')
@@ -61,7 +64,7 @@ local function reply_slots(waits, floor)
   return {'SLOTS', probing and 2 or floor and 1 or 0, now, unpack(waits)}
 end
 
-if tonumber(state[8]) ~= rate then redis.call('HSET', rate_key, 'rate', rate) end
+if tonumber(state[6]) ~= rate then redis.call('HSET', rate_key, 'rate', rate) end
 
 if rate == 0 then
   local wait = math.max(0, hold - now)
@@ -76,13 +79,13 @@ if floor_every > 0 and floor_due > now + floor_every then -- the floor was raise
   redis.call('HSET', rate_key, 'floor:' .. lane, floor_due)
 end
 want = math.min(want, rate) -- so that no slot looks back at another of the same call
-local factor = 1
-if state[4] then factor = math.min(1, tonumber(state[4]) + math.max(0, now - tonumber(state[5])) / RECOVERY) end
+local used = tonumber(state[8])
+local pace = rate_now(tonumber(state[7]), used, tonumber(state[9]), rate, now)
+if pace >= rate then used = nil end -- nothing is to be learned
 if ramp_until and ramp_until > now then
-  factor = factor * (RAMP_START + (1 - RAMP_START) * math.max(0, now - ramp_from) / (ramp_until - ramp_from))
+  pace = pace * (RAMP_START + (1 - RAMP_START) * math.max(0, now - ramp_from) / (ramp_until - ramp_from))
 end
-window = math.ceil(window / factor)
-local gap = window / rate
+local gap = window / pace
 local reach = math.min(math.max(tonumber(ARGV[5]) * gap, tonumber(ARGV[6])), furthest)
 
 -- Slots of the calls that lie `rate` calls before those that are asked for; the first `unseen` have none.
@@ -121,6 +124,7 @@ if slot - now > limit then
   return {'TURN', turn - now}
 end
 
+local before, unused = last, math.max(0, slot - (last + gap))
 local waits, cells = {}, {}
 while #waits < want and slot - now <= limit and not (floor and floor_due > now) do
   last = slot
@@ -135,6 +139,11 @@ end
 local to, room = seq % CELLS, CELLS - seq % CELLS
 redis.call('SETRANGE', ring_key, to * CELL, table.concat(cells, '', 1, math.min(#cells, room)))
 if #cells > room then redis.call('SETRANGE', ring_key, 0, table.concat(cells, '', room + 1)) end
-redis.call('HSET', rate_key, 'seq', seq + #waits, 'last', last)
+if used then
+  used = math.max(0, used + (last - before) - (1 + UNUSED_WEIGHT) * unused)
+  redis.call('HSET', rate_key, 'seq', seq + #waits, 'last', last, 'used', used)
+else
+  redis.call('HSET', rate_key, 'seq', seq + #waits, 'last', last)
+end
 if floor_every > 0 then redis.call('HSET', rate_key, 'floor:' .. lane, floor_due) end
 return reply_slots(waits, floor)

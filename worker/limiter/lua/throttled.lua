@@ -1,26 +1,46 @@
--- The provider throttled a call: pause everybody, and slow the quota down when it was not the first within a second.
--- The arithmetic is that of core/limits/token_bucket.py; the factor climbs back by itself (grant.lua).
+-- The provider refused a call because of its limit: learn from it, as `after_refusal` of core/limits/learned.py does,
+-- and pause until what was too much has left the provider's second, or for as long as the provider asks.
 --
 -- KEYS  1 rate  hash, see grant.lua
--- ARGV  1 now in us (0: this server's clock)  2 pause us
--- Reply 'COLD' when the state is missing, else the factor in thousandths
+-- ARGV  1 now in us (0: this server's clock)  2 rate (0: no limit)  3 least pause us
+-- Reply 'COLD' when the state is missing, else the rate in thousandths of a call
 
-local SPAN, CUT, LEAST, RECOVERY = 1000000, 0.9, 0.1, 60000000
+local EVENT, AGAIN, CUT = 300000, 1000000, 0.97
+local LEAST_CALLS, LEAST_PART = 1, 0.8
 
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
 end
-local state = redis.call('HMGET', KEYS[1], 'hold', 'factor', 'factor_at', 'throttled_at')
+local rate = tonumber(ARGV[2])
+local state = redis.call('HMGET', KEYS[1], 'hold', 'last', 'learned', 'used', 'refused_at',
+  'event_at', 'event_until', 'refused', 'good')
 if not state[1] then return 'COLD' end
-local hold, before = tonumber(state[1]), tonumber(state[4])
-local factor, factor_at = 1, tonumber(state[3])
-if factor_at then factor = math.min(1, tonumber(state[2]) + math.max(0, now - factor_at) / RECOVERY) end
-
-redis.call('HSET', KEYS[1], 'hold', math.max(hold, now + tonumber(ARGV[2])), 'throttled_at', now)
-if before and now - before <= SPAN and not (factor_at and now - factor_at < SPAN) then
-  factor = math.max(LEAST, factor * CUT)
-  redis.call('HSET', KEYS[1], 'factor', factor, 'factor_at', now)
+local hold = math.max(tonumber(state[1]), now + tonumber(ARGV[3]))
+if rate == 0 then
+  redis.call('HSET', KEYS[1], 'hold', hold)
+  return 0
 end
-return math.floor(factor * 1000)
+local base, used, refused_at = tonumber(state[3]), tonumber(state[4]), tonumber(state[5])
+local event_at, event_until, refused = tonumber(state[6]), tonumber(state[7]), tonumber(state[8])
+
+if base and now < event_until then
+  redis.call('HSET', KEYS[1], 'hold', hold, 'refused_at', now, 'refused', refused + 1)
+  return math.floor(rate_now(base, used, now, rate, now) * 1000)
+end
+
+local was, good = rate_now(base, used, refused_at, rate, now), 0
+local left = was * CUT
+if base and now < event_until + AGAIN then
+  local shown = was - (refused - 1) / (now - event_at) * 1000000
+  left = math.min(left, math.max(shown, (tonumber(state[9]) + was) / 2))
+elseif base and used >= REST * slowness(rate) then
+  good = base
+end
+left = math.max(left, math.min(LEAST_CALLS, rate * LEAST_PART))
+local booked = math.max(now, tonumber(state[2]))
+hold = math.max(hold, booked + math.ceil(math.max(0, 1 - left / was) * 1000000))
+redis.call('HSET', KEYS[1], 'hold', hold, 'learned', left, 'used', 0, 'refused_at', now,
+  'event_at', now, 'event_until', booked + EVENT, 'refused', 1, 'good', good)
+return math.floor(left * 1000)
