@@ -22,6 +22,7 @@ from tests.bench import (
     calls,
     cancel,
     delays,
+    learning,
     micro,
     profiling,
     scripts,
@@ -36,10 +37,11 @@ _STANDSTILL: Final = "standstill"
 _DELAYS: Final = "delays"
 _BURST: Final = "burst"
 _BATCHES: Final = "batches"
+_LEARNING: Final = "learning"
 #: Messages of a batch call at the most.
 _SIZES: Final = (1000, 200)
 _CANCEL: Final = "cancel"
-_SLOW: Final = (_STANDSTILL, _DELAYS, _BURST, _BATCHES, _CANCEL)
+_SLOW: Final = (_STANDSTILL, _DELAYS, _BURST, _BATCHES, _CANCEL, _LEARNING)
 #: Passwords to one number.
 _BURST_SIZE: Final = 200
 #: Schedules whose lateness is measured: when nothing else waits, and behind so many of their lane at so many a second.
@@ -106,6 +108,8 @@ async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: C
             async with bed() as ground:
                 found.append(await batches.batched(ground, size, arguments.messages, max(arguments.processes)))
         console.print(batches.table(found))
+    if _LEARNING in chosen:
+        console.print(learning.table())
     if _BURST in chosen:
         await burst.compare(console.print, _BURST_SIZE, arguments.before)
     if _CANCEL in chosen:

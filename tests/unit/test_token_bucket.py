@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.models.token_bucket import CLOCK_STEP_US, Booked, Later, TokenBucket
-from worker.core.limits.bucket import THROTTLE_PAUSE_US, Share, furthest_reach_us, silence_us, window_us
+from worker.core.limits.bucket import UNLIMITED_PAUSE_US, Share, furthest_reach_us, silence_us, window_us
+from worker.core.limits.learned import Learned
 from worker.core.limits.quota import Quota
 from worker.core.message.lane import Lane
 
@@ -95,8 +96,13 @@ def test_with_a_high_rate_they_reach_some_round_trips(lane: Lane, count: int) ->
     assert TokenBucket().grant(NOW, lane, share(lane, rate=1000), 40) == every(1, count)
 
 
-def test_nobody_reaches_further_than_otp_when_the_quota_is_slowed_down() -> None:
-    bucket = TokenBucket(factor=0.1, factor_at=NOW)
+def learned(base: float) -> Learned:
+    """Nothing was refused for a while, nor used."""
+    return Learned(base, NOW - 10_000 * MS, NOW - 9000 * MS, NOW, NOW)
+
+
+def test_nobody_reaches_further_than_otp_when_the_rate_is_low() -> None:
+    bucket = TokenBucket(learned=learned(1))
 
     assert bucket.grant(NOW, NOTIFY, share(NOTIFY), 40) == Booked((0, 1_000_000), floor=False)
 
@@ -216,59 +222,67 @@ def test_a_floor_that_is_due_later_than_the_next_slot_is_not_waited_for() -> Non
     assert bucket.grant(NOW, MARKETING, share(MARKETING, marketing=2), 1) == Later(110 * MS)
 
 
-def test_a_throttled_call_pauses_everybody_and_a_shorter_pause_does_not_end_a_longer_one() -> None:
+def test_a_refused_call_lowers_the_rate_and_pauses_until_the_excess_is_over() -> None:
     bucket = TokenBucket()
-    bucket.throttle(NOW, 300 * MS)
-    bucket.throttle(NOW + 10 * MS, 100 * MS)
+    bucket.throttle(NOW, 10, 0)
+
+    assert bucket.learned_now(NOW, 10) == 9.7
+    assert bucket.hold == NOW + 30 * MS + 1  # and a rounding
+
+
+def test_the_excess_is_over_after_what_is_booked() -> None:
+    bucket = TokenBucket(slots=[NOW + 500 * MS])
+    bucket.throttle(NOW, 10, 0)
+
+    assert bucket.hold == NOW + 530 * MS + 1
+    assert bucket.learned is not None
+    assert bucket.learned.event_until == NOW + 800 * MS
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    bucket = TokenBucket()
+    bucket.throttle(NOW, 10, 300 * MS)
+    bucket.throttle(NOW + 10 * MS, 10, 100 * MS)
 
     assert bucket.hold == NOW + 300 * MS
-    assert bucket.throttled_at == NOW + 10 * MS
 
 
-@pytest.mark.parametrize(("second_ms", "factor"), [(0, 0.9), (1000, 0.9), (1000.001, None)])
-def test_a_second_one_within_a_second_slows_down(second_ms: float, factor: float | None) -> None:
+def test_a_quota_without_a_limit_only_pauses() -> None:
     bucket = TokenBucket()
-    bucket.throttle(NOW, 0)
-    bucket.throttle(NOW + round(second_ms * MS), 0)
+    bucket.throttle(NOW, 0, 100 * MS)
 
-    assert bucket.factor == factor
-
-
-def test_it_slows_down_once_in_a_second() -> None:
-    bucket = TokenBucket()
-    for after_ms in (0, 100, 900, 1099):
-        bucket.throttle(NOW + after_ms * MS, 0)
-    assert (bucket.factor, bucket.factor_at) == (0.9, NOW + 100 * MS)
-    bucket.throttle(NOW + 1100 * MS, 0)
-
-    assert bucket.factor_at == NOW + 1100 * MS
-    assert bucket.factor == pytest.approx((0.9 + 1 / 60) * 0.9)
+    assert (bucket.hold, bucket.learned) == (NOW + 100 * MS, None)
 
 
-def test_it_never_becomes_slower_than_a_tenth() -> None:
-    bucket = TokenBucket(factor=0.05, factor_at=NOW, throttled_at=NOW + 500 * MS)
-    bucket.throttle(NOW + 1000 * MS, 0)
-
-    assert bucket.factor == 0.1
-
-
-def test_the_factor_climbs_back_by_all_of_it_in_a_minute() -> None:
-    bucket = TokenBucket(factor=0.5, factor_at=NOW)
-
-    assert bucket.factor_now(NOW - 1) == 0.5
-    assert bucket.factor_now(NOW) == 0.5
-    assert bucket.factor_now(NOW + 15_000 * MS) == 0.75
-    assert bucket.factor_now(NOW + 30_000 * MS) == 1
-    assert bucket.factor_now(NOW + 90_000 * MS) == 1
-    assert TokenBucket().factor_now(NOW) == 1
-
-
-def test_a_factor_stretches_gap_and_window() -> None:
-    bucket = TokenBucket(factor=0.5, factor_at=NOW)
+def test_a_learned_rate_stretches_the_gap_and_not_the_window() -> None:
+    bucket = TokenBucket(learned=learned(5))
 
     assert bucket.grant(NOW, OTP, share(), 3) == every(200, 3)
-    slow = TokenBucket(slots=[NOW - 1000 * MS, NOW - 900 * MS], factor=0.5, factor_at=NOW)
-    assert slow.grant(NOW, OTP, share(rate=2), 1) == Booked((1_000_000,), floor=False)
+    slow = TokenBucket(slots=[NOW - 1000 * MS, NOW - 900 * MS], learned=learned(1))
+    assert slow.grant(NOW, OTP, share(rate=2), 1) == Booked((100 * MS,), floor=False)
+
+
+def test_what_is_used_without_a_gap_counts_as_used() -> None:
+    bucket = TokenBucket(slots=[NOW], learned=learned(5))
+    bucket.grant(NOW, OTP, share(), 3)
+
+    assert bucket.learned is not None
+    assert bucket.learned.used_us == 600 * MS
+
+
+def test_what_nobody_wanted_takes_five_times_itself_off() -> None:
+    bucket = TokenBucket(slots=[NOW - 300 * MS], learned=replace(learned(5), used_us=2000 * MS))
+    bucket.grant(NOW, OTP, share(), 1)
+
+    assert bucket.learned is not None
+    assert bucket.learned.used_us == (2000 + 200 - 5 * 100) * MS
+
+
+def test_all_of_the_quota_learns_no_more_from_its_use() -> None:
+    bucket = TokenBucket(slots=[NOW], learned=learned(10))
+    bucket.grant(NOW, OTP, share(), 3)
+
+    assert bucket.learned == learned(10)
 
 
 def test_after_a_hold_the_quota_climbs_from_a_tenth_to_all_of_it_in_its_time() -> None:
@@ -280,8 +294,8 @@ def test_after_a_hold_the_quota_climbs_from_a_tenth_to_all_of_it_in_its_time() -
     assert TokenBucket().ramp_now(NOW) == 1
 
 
-def test_the_ramp_and_a_factor_slow_down_together() -> None:
-    bucket = TokenBucket(factor=0.5, factor_at=NOW)
+def test_the_ramp_takes_its_part_of_what_is_learned() -> None:
+    bucket = TokenBucket(learned=learned(5))
     bucket.ramp(NOW - 5000 * MS, 10_000 * MS)
 
     answer = bucket.grant(NOW, OTP, share(), 2)
@@ -311,5 +325,5 @@ def test_a_ramp_that_begins_later_stands_at_its_start() -> None:
 
 
 def test_pause_and_clock_step_are_what_the_scripts_are_given() -> None:
-    """A throttled call pauses for 100 ms; a slot 10 s ahead tells of a clock that was set back."""
-    assert (THROTTLE_PAUSE_US, CLOCK_STEP_US) == (100 * MS, 10_000 * MS)
+    """Without a limit a refusal pauses for 100 ms; a slot 10 s ahead tells of a clock that was set back."""
+    assert (UNLIMITED_PAUSE_US, CLOCK_STEP_US) == (100 * MS, 10_000 * MS)

@@ -88,9 +88,7 @@ class Gauges(Collector):
         learned = {name: rate.rate for name, rate in rates.items()}
         yield _by("sms_quota_learned", "Calls per second that the provider lets through.", "operation", learned)
         foreign = {name: rate.foreign for name, rate in rates.items()}
-        yield _by(
-            "sms_quota_foreign_ratio", "Part of the quota that others use, or is not there.", "operation", foreign
-        )
+        yield _by("sms_quota_foreign_ratio", "Part of the quota that the provider refuses.", "operation", foreign)
         yield _one("sms_draining", "Whether the worker is leaving.", now.draining)
         yield _one("sms_worker_braked", "Whether too much goes wrong, so that intake pauses.", now.braked is not None)
         yield _one("sms_intake_paused", "Whether intake waits until sending is possible.", now.standstill is not None)

@@ -8,8 +8,8 @@ program uses the account. The wall is where it begins to refuse. The rules:
   that the refusals of that one show.
 * After a cut the rate rests, then creeps: near the wall a probe costs a refused call or two. What gets through a creep
   is far from the wall, and the rate doubles its step again and again: another program has left.
-* Only use teaches. Rest and creep are counted in time in which the quota was used up; when it is not, they go backwards,
-  and the rate stays what was learned. A quota that nobody uses learns nothing, and forgets within a day.
+* Only use teaches. Rest and creep are counted in time in which the rate was used up; when it is not, they go
+  backwards, and the rate stays what was learned. A quota that nobody uses learns nothing, and forgets within a day.
 * It is never more than the quota. It may be too high for a moment, which costs refused calls, never a message.
 
 Rates are calls per window, as the quota's. All instants and lengths are whole microseconds.
@@ -38,10 +38,10 @@ CREEP_US: Final = 2_500_000
 CREEP: Final = 0.012
 #: Then the growth doubles each time after this long.
 DOUBLING_US: Final = 500_000
-#: With a quota of fewer calls per window than this, all three last accordingly longer: a probe costs a call whatever the
-#: quota is, and so stays one in about a hundred.
+#: With a quota of fewer calls per window than this, all three last accordingly longer: a probe costs a call whatever
+#: the quota is, and so stays one in about a hundred.
 SLOW: Final = 30
-#: Time that is not used takes so many times itself off the used time: what is used by less than five sixths stands still.
+#: Unused time takes so many times itself off the used time: a rate that is used by less than five sixths stands still.
 UNUSED_WEIGHT: Final = 5
 #: Without a refusal for this long nothing is left of what was learned.
 MEMORY_US: Final = 24 * 3600 * SECOND_US
@@ -80,7 +80,7 @@ class LearnedRate:
 
     @property
     def foreign(self) -> float:
-        """The part of the quota that cannot be used, from 0: other programs on the account use it, or it is not there."""
+        """The part of the quota, from 0, that cannot be used: other programs use it, or it is not there."""
         return 1 - self.rate / self.configured
 
 
@@ -131,6 +131,6 @@ def slowness(rate: int) -> float:
 
 
 def after_slots(learned: Learned, advance_us: float, unused_us: float) -> Learned:
-    """Slots were booked that take the quota on by *advance_us*, of which *unused_us* before the first were left empty."""
+    """Slots were booked, which took the last slot on by *advance_us*; *unused_us* of that nobody wanted."""
     used = max(0.0, learned.used_us + advance_us - (1 + UNUSED_WEIGHT) * unused_us)
     return replace(learned, used_us=used)
