@@ -6,10 +6,11 @@ another program may take a part for a while.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from typing import Final, TypeAlias
+from itertools import count
+from typing import Final
 
 from rich.table import Table
 
@@ -26,9 +27,6 @@ _ASKS_LATE_US: Final = 2000
 _ARRIVES_LATE_US: Final = 5000
 #: A second is full with this part of what the provider lets through: a guard of 10 ms allows 0.990.
 FULL: Final = 0.965
-
-#: When, in which order, what, and which worker.
-_Event: TypeAlias = tuple[int, int, str, int]
 
 
 @dataclass(frozen=True)
@@ -76,51 +74,57 @@ class Told:
 
 def played(scene: Scene, seed: int = 1) -> Told:
     """Let *scene* happen."""
-    told = Told([0] * scene.seconds, [0] * scene.seconds)
-    for second, passed in _calls(scene, random.Random(seed)):
-        counts = told.accepted if passed else told.refused
-        assert isinstance(counts, list)
-        counts[second] += 1
-    return told
+    stage = _Stage(scene, random.Random(seed))
+    stage.play()
+    return Told(stage.accepted, stage.refused)
 
 
-def _calls(scene: Scene, dice: random.Random) -> Iterator[tuple[int, bool]]:
-    """The second of each of our calls, and whether it passed."""
-    bucket, provider = TokenBucket(), PerSecond(scene.wall, Second.SLIDING)
-    share, want = Share.of(Quota(scene.quota), scene.lane), scene.want or max(1, scene.quota // 50)
-    due: list[_Event] = []
-    order = 0
+class _Stage:
+    def __init__(self, scene: Scene, dice: random.Random) -> None:
+        self._scene, self._dice = scene, dice
+        self._bucket, self._provider = TokenBucket(), PerSecond(scene.wall, Second.SLIDING)
+        self._share = Share.of(Quota(scene.quota), scene.lane)
+        self._want = scene.want or max(1, scene.quota // 50)
+        #: When, in which order, and what happens then.
+        self._due: list[tuple[int, int, Callable[[int], None]]] = []
+        self._order = count()
+        self.accepted, self.refused = [0] * scene.seconds, [0] * scene.seconds
 
-    def later(at: float, what: str, who: int = 0) -> None:
-        nonlocal order
-        order += 1
-        heappush(due, (round(at), order, what, who))
+    def play(self) -> None:
+        for worker in range(self._scene.workers):
+            self._later(_START_US + worker, self._ask)
+        if self._scene.foreign:
+            self._later(_START_US + self._scene.foreign_from * SECOND_US, self._call_of_another)
+        while self._due and self._due[0][0] < _START_US + self._scene.seconds * SECOND_US:
+            now, _, happen = heappop(self._due)
+            happen(now)
 
-    for worker in range(scene.workers):
-        later(_START_US + worker, "ask", worker)
-    if scene.foreign:
-        later(_START_US + scene.foreign_from * SECOND_US, "foreign")
-    while due and due[0][0] < _START_US + scene.seconds * SECOND_US:
-        now, _, what, who = heappop(due)
-        match what:
-            case "ask":
-                answer = bucket.grant(now, scene.lane, share, want)
-                waits = answer.waits_us if isinstance(answer, Booked) else ()
-                for wait in waits:
-                    later(now + wait + dice.randint(0, _ARRIVES_LATE_US), "arrive")
-                again = waits[-1] if isinstance(answer, Booked) else answer.after_us
-                later(now + max(again, 1) + dice.randint(0, _ASKS_LATE_US), "ask", who)
-            case "arrive":
-                passes = provider.passes(now / SECOND_US)
-                if not passes:
-                    later(now + dice.randint(*scene.latency_ms) * 1000, "refused")
-                yield (now - _START_US) // SECOND_US, passes
-            case "refused":
-                bucket.throttle(now, scene.quota, 0)
-            case _:
-                provider.passes(now / SECOND_US)
-                if now < _START_US + scene.foreign_until * SECOND_US:
-                    later(now + SECOND_US / (scene.foreign * scene.wall), "foreign")
+    def _later(self, at: int, happen: Callable[[int], None]) -> None:
+        heappush(self._due, (at, next(self._order), happen))
+
+    def _ask(self, now: int) -> None:
+        answer = self._bucket.grant(now, self._scene.lane, self._share, self._want)
+        if isinstance(answer, Booked):
+            for wait in answer.waits_us:
+                self._later(now + wait + self._dice.randint(0, _ARRIVES_LATE_US), self._call)
+            again = max(answer.waits_us[-1], 1)
+        else:
+            again = answer.after_us
+        self._later(now + again + self._dice.randint(0, _ASKS_LATE_US), self._ask)
+
+    def _call(self, now: int) -> None:
+        passes = self._provider.passes(now / SECOND_US)
+        (self.accepted if passes else self.refused)[(now - _START_US) // SECOND_US] += 1
+        if not passes:
+            self._later(now + self._dice.randint(*self._scene.latency_ms) * 1000, self._learn)
+
+    def _learn(self, now: int) -> None:
+        self._bucket.throttle(now, self._scene.quota, 0)
+
+    def _call_of_another(self, now: int) -> None:
+        self._provider.passes(now / SECOND_US)
+        if now < _START_US + self._scene.foreign_until * SECOND_US:
+            self._later(now + round(SECOND_US / (self._scene.foreign * self._scene.wall)), self._call_of_another)
 
 
 #: What the provider lets through, and what is configured.
@@ -132,7 +136,7 @@ _WALLS: Final = (
 )
 _LATENCIES_MS: Final = ((50, 50), (20, 200))
 #: Seconds after which it has learned.
-_LEARNED_S: Final = 30
+_LEARNED_S: Final = 20
 
 
 def table() -> Table:
@@ -155,7 +159,9 @@ def table() -> Table:
 
 def _row(shown: Table, scene: Scene) -> None:
     told = played(scene)
-    start, stop = (scene.foreign_from + 10, scene.foreign_until) if scene.foreign else (_LEARNED_S, scene.seconds)
+    start, stop = (_LEARNED_S, scene.seconds)
+    if scene.foreign:
+        start, stop = scene.foreign_from + _LEARNED_S, scene.foreign_until
     full = told.seconds_until_full(scene, scene.foreign_until) if scene.foreign else None
     shown.add_row(
         f"{scene.wall}/s",
