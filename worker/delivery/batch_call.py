@@ -75,16 +75,19 @@ class BatchCalls:
         Returns:
             Whether the provider took the call; None when none was made.
         """
-        claimed = monotonic()
+        asked = monotonic()
         claims = await asyncio.gather(*(self._claim(member, slot) for member in members))
         ready = [member for member, is_claimed in zip(members, claims, strict=True) if is_claimed]
         if ready and (early_s := slot.due - monotonic()) > 0:
             await asyncio.sleep(early_s + _ROUNDING_S)
-        late = [member for member in ready if not self._attempts.may_call(member, slot, claimed)]
-        if late:
-            ready = [member for member in ready if member not in set(late)]
-            await asyncio.gather(*(self._release(member) for member in late))
-        return await self._call(ready, slot) if ready else None
+        late = [member for member in ready if not self._attempts.may_call(member, slot, asked)]
+        if not late:
+            return await self._call(ready, slot) if ready else None
+        ready = [member for member in ready if member not in set(late)]
+        giving_back = asyncio.gather(*(self._release(member) for member in late))  # the call does not wait for it
+        made = await self._call(ready, slot) if ready else None
+        await giving_back
+        return made
 
     async def _claim(self, member: Waiting, slot: Slot) -> bool:
         """Claim *member*; one that cannot be claimed has an outcome, or waits again."""
