@@ -136,6 +136,7 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
         limiter.check_writable,
         limiter.holds.list,
         limiter.overrides.poll,
+        limiter.learned.list,
         lambda: limiter.throttled(GLOBE, 1.0),
         lambda: limiter.close("85251234567", "CODE", timedelta(seconds=1)),
         lambda: limiter.holds.refused(Refused(_SENDER, "INVALID_SENDERID", "Mend it.")),
