@@ -1,4 +1,4 @@
-"""Cancelled requests are found before they get a slot, once one has met its cancel in a slot."""
+"""Whom Redis knows is found before it gets a slot, once one has met in a slot what is known of it."""
 
 import asyncio
 from typing import Any
@@ -7,8 +7,9 @@ import pytest
 
 from tests.fakes import FakeLimiter
 from tests.unit.test_dispatch import Rig, request, running, turns
+from worker.core.limits.ledger import Busy, Doubtful, Known
 from worker.core.limits.quota import Admission, Slots
-from worker.core.outcome.outcome import Accepted, Cancelled
+from worker.core.outcome.outcome import Acceptance, Accepted, Cancelled, Sent
 from worker.delivery import look_ahead
 
 
@@ -86,3 +87,16 @@ async def test_where_slots_do_not_age_nobody_is_looked_for() -> None:
         await rig.sent(request("b"))
 
         assert admitted_ids(rig.limiter) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "known", [Busy(5_000_000), Doubtful(1, 0, "local.caller_lost"), Sent(Acceptance(Accepted("1", "R", 1), 1, None), 0)]
+)
+async def test_a_run_of_those_whose_call_was_made_needs_one_slot(known: Known) -> None:
+    async with running(Rig(rate=10)) as rig:
+        rig.limiter.known |= dict.fromkeys(["a", "b", "c"], known)
+        outcomes = [await rig.sent(request(name)) for name in ("a", "b", "c", "d")]
+
+        assert outcomes[0] == outcomes[1] == outcomes[2]
+        assert isinstance(outcomes[3], Accepted)
+        assert admitted_ids(rig.limiter) == ["a", "d"]

@@ -23,8 +23,8 @@ class Claims:
         self._catalog = catalog
         self._events = events
         self._now = now
-        #: Hears of each slot in which somebody met its cancel.
-        self.met_cancel: Callable[[Slot], None] = lambda _: None
+        #: Hears of each slot in which somebody met what is known of it.
+        self.met_known: Callable[[Slot], None] = lambda _: None
 
     async def admit(self, waiting: Waiting, slot: Slot) -> Outcome | Held | Soon | None:
         """Claim and count *waiting*; returns what stands against it."""
@@ -41,8 +41,7 @@ class Claims:
             case (Held() | Soon()) as later:
                 return later
             case (Sent() | Busy() | Doubtful() | Reused() | Cancelled()) as known:
-                if isinstance(known, Cancelled):
-                    self.met_cancel(slot)
+                self.met_known(slot)
                 return outcome_of(known, self._catalog)
             case (Closed() | OnHold()) as closed:
                 return closed

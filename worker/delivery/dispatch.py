@@ -72,7 +72,7 @@ class Dispatch:
         self._can_settle = can_settle
         self._room = room or WaitingRoom()
         self._look_ahead = LookAhead(self._room, attempts.known)
-        attempts.claims.met_cancel = self._met_cancel
+        attempts.claims.met_known = self._met_known
         self._in_use = 0
         #: Set while no slot is in use.
         self._idle = asyncio.Event()
@@ -107,8 +107,8 @@ class Dispatch:
                 self._room.join(waiting)
         return waiting
 
-    def _met_cancel(self, slot: Slot) -> None:
-        """Who had *slot* was cancelled. Where slots do not age, others may find that out in theirs."""
+    def _met_known(self, slot: Slot) -> None:
+        """Redis knows something against who had *slot*; where slots do not age, others may find it out in theirs."""
         if self._quotas[slot.operation].rate > 0:
             self._look_ahead.met()
 

@@ -1,8 +1,9 @@
-"""Finds those who were cancelled before they get a slot.
+"""Finds those whom Redis knows before they get a slot: cancelled ones, and those whose call was made or is under way.
 
-Who meets its cancel in a slot takes a trip to Redis out of the few milliseconds in which the slot is fresh, and where
-many in a row do so, it is burnt. So for a while after one did, those who wait, and those who come, are looked for in
-Redis beforehand. What is found there is what would be found in the slot; who is not found, or cannot be, goes on.
+Who meets in a slot what is known of it takes a trip to Redis out of the few milliseconds in which the slot is fresh,
+and where many in a row do so, it is burnt. They come in runs: of a campaign that is cancelled, a file that is published
+again, a worker that died. So for a while after one did, those who wait, and those who come, are looked for in Redis
+beforehand. What is found there is what would be found in the slot; who is not found, or cannot be, goes on.
 """
 
 import asyncio
@@ -11,13 +12,13 @@ from time import monotonic
 from typing import Final, NoReturn
 
 from worker.core.message.decode import Request
-from worker.core.outcome.outcome import Cancelled, Outcome
+from worker.core.outcome.outcome import Outcome
 from worker.delivery.waiting import Waiting
 from worker.delivery.waiting_room import WaitingRoom
 from worker.errors import LimiterUnavailable
 
-#: How long it goes on after the last that was found. Seconds.
-_LASTS_S: Final = 1.0
+#: How long it goes on after the last that was found: longer than until a call under way is looked at again. Seconds.
+_LASTS_S: Final = 3.0
 
 
 class LookAhead:
@@ -31,7 +32,7 @@ class LookAhead:
         self._begin = asyncio.Event()
 
     def met(self) -> None:
-        """Somebody met its cancel: others may, too."""
+        """Somebody met in a slot what is known of it: others may, too."""
         now = monotonic()
         if now >= self._until:
             self._begin.set()
@@ -52,7 +53,7 @@ class LookAhead:
             outcome = await self._known(request)
         except LimiterUnavailable:
             return None
-        if isinstance(outcome, Cancelled):
+        if outcome is not None:
             self.met()
         return outcome
 
