@@ -1,18 +1,27 @@
 """Batch calls in the whole system: all of both quotas, each message once, each member its own outcome."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.brokers import take
+from deploy.local.stack import Stack
+from tests.brokers import depth, send, take
 from tests.makers import make_fields
-from tests.system import System, running_system
+from tests.system import FLAGS, System, running_system
+from tests.waiting import eventually
+from tests.worker_process import worker_process
 from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
-from worker.sandbox import SandboxSettings
+from worker.core.message.request import MESSAGE_TYPE
+from worker.core.outcome.outcome import ErrorClass
+from worker.core.topology import Topology
+from worker.sandbox import Sandbox, SandboxSettings
 
 SINGLES = 20
 BATCHED: Mapping[str, Any] = {
@@ -103,3 +112,44 @@ async def test_hundreds_go_in_one_call_in_either_form(amqp_url: str, redis_url: 
 
     assert set(accepted(system).values()) == {1}
     assert max(calls(system, Operation.BATCH).values()) == 200
+
+
+async def test_a_worker_that_is_killed_leaves_what_was_in_the_air_unknown_and_nobody_else(
+    amqp_url: str, redis_url: str, stack: Stack, tmp_path: Path
+) -> None:
+    latency_s, total, namespace = 1.5, 300, Topology()
+    async with Sandbox(replace(QUOTAS, latency_s=latency_s)) as sandbox:
+        endpoint = await sandbox.start()
+        addresses = {"broker.url": amqp_url, "redis.url": redis_url, "provider.endpoint": endpoint}
+        flags = {**FLAGS, **BATCHED, **addresses, "provider.connect_timeout": "1s"}
+        async with worker_process(tmp_path / "killed.log", stack.environment, flags):
+            bodies = [
+                orjson.dumps(make_fields(Lane.NOTIFY, id=f"r-{one}", to=f"+8525{one:07}", text="It is on its way"))
+                for one in range(total)
+            ]
+            await send(amqp_url, "sms.send", "notify", *bodies, message_type=MESSAGE_TYPE)
+            large = await eventually(lambda: _members_of_a_large_batch(sandbox), 20, "a batch call in the air")
+        killed = time.time()
+        async with worker_process(tmp_path / "next.log", stack.environment, flags):
+
+            async def ended() -> bool:
+                queues = [namespace.done_queue, namespace.dead_queue(ErrorClass.UNKNOWN)]
+                return sum([await depth(amqp_url, queue) for queue in queues]) == total
+
+            await eventually(ended, 60, "every request has ended")
+        letters = await take(amqp_url, dead := namespace.dead_queue(ErrorClass.UNKNOWN), await depth(amqp_url, dead))
+        entries = [entry for entry in sandbox.account if entry.accepted]
+
+    unknown = {orjson.loads(letter.body)["to"].removeprefix("+") for letter in letters}
+    in_the_air = {entry.number for entry in entries if killed - latency_s - 0.5 < entry.arrived < killed}
+    assert set(Counter(entry.number for entry in entries).values()) == {1}
+    claimed = unknown - {entry.number for entry in entries}  # for a call that had not begun
+    assert len(entries) + len(claimed) == total
+    assert large <= unknown <= in_the_air | claimed
+
+
+def _members_of_a_large_batch(sandbox: Sandbox) -> set[str]:
+    """The numbers of a batch call that has just arrived and is larger than the first."""
+    sizes = Counter(entry.call for entry in sandbox.account if entry.action == Operation.BATCH)
+    last = max(sizes, default=0)
+    return {entry.number for entry in sandbox.account if entry.call == last} if sizes[last] > 50 else set()

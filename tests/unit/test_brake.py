@@ -29,6 +29,7 @@ LIMITS = Limits(sample=20, trial=5)
 GOOD = None
 BUG = (ErrorClass.INTERNAL, "local.internal")
 INVALID = (ErrorClass.INVALID, "INVALID_PARAMETERS")
+UNANSWERED = (ErrorClass.UNKNOWN, "local.timeout")
 CONTENT = (ErrorClass.CONTENT, "SMS_CONTENT_ILLEGAL")
 
 
@@ -215,9 +216,13 @@ def test_a_dead_letter_that_the_world_causes_is_none_of_ours(error_class: ErrorC
         (Done(Accepted("1", "2", 1), History()), Settled(1)),
         (Retry(timedelta(0), Reason(ErrorClass.UNKNOWN, "local.timeout", "", ""), History()), Settled(1)),
         (Requeue("the worker is draining"), None),
+        (Dead(Reason(ErrorClass.UNKNOWN, "local.timeout", "", ""), History()), Settled(1, UNANSWERED)),
+        (Dead(Reason(ErrorClass.UNKNOWN, "local.caller_lost", "", ""), History()), None),
     ],
 )
-def test_only_what_was_settled_for_good_or_for_later_counts(disposition: Disposition, settled: Settled | None) -> None:
+def test_only_what_was_settled_for_good_or_for_later_and_happened_now_counts(
+    disposition: Disposition, settled: Settled | None
+) -> None:
     assert Settled.of(disposition, 1) == settled
 
 

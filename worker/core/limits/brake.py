@@ -17,7 +17,8 @@ Too bad: so many internal errors that they are a greater part of `sample` than `
 may be our fault that they are a greater part than `dead`. So many are enough, also before the sample is whole, and
 however slowly they come; but bad ones that come more rarely than one in `RARELY_S` on average are no reason to stop.
 Nothing else is forgotten by age. Dead letters that the world causes (expired, limited, a wrong number) are none of
-them. What is settled while braked was begun before, and is not counted.
+them. What is settled while braked was begun before, and is not counted; nor is the lost call of a worker that died,
+which is known only now, may be one of hundreds in one batch call, and says nothing of how calls go.
 
 A trial ends when `trial` dispositions were settled, when too many of them are bad, or when it lasted as long as the
 pause before it (`TRIAL_S` at least). In the last case too little came to prove anything: everything is let in, but
@@ -34,6 +35,7 @@ from itertools import islice
 from math import floor
 from typing import Final, NamedTuple, Self, TypeAlias
 
+from worker.core.limits.ledger import CALLER_LOST
 from worker.core.outcome.disposition import Dead, Disposition, Requeue
 from worker.core.outcome.outcome import ErrorClass
 
@@ -74,8 +76,10 @@ class Settled(NamedTuple):
 
     @classmethod
     def of(cls, disposition: Disposition, at_s: float) -> Self | None:
-        """Read *disposition*; None when nothing happened to the request."""
+        """Read *disposition*; None when nothing happened to the request now."""
         if isinstance(disposition, Requeue):
+            return None
+        if isinstance(disposition, Dead) and disposition.reason.code == CALLER_LOST:
             return None
         if isinstance(disposition, Dead) and disposition.reason.error_class in OURS:
             return cls(at_s, (disposition.reason.error_class, disposition.reason.code))
