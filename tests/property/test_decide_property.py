@@ -33,7 +33,11 @@ from worker.core.topology import Topology
 
 BACK_AT_ONCE = {ErrorClass.THROTTLED, ErrorClass.ACCOUNT}
 #: No answer is classified as a failure with a row of class accepted.
-ROWS = sorted((row for row in catalog() if row.error_class is not ErrorClass.ACCEPTED), key=lambda row: row.code)
+#: What a call may be refused with.
+ROWS = sorted(
+    (row for row in catalog() if row.error_class not in {ErrorClass.ACCEPTED, ErrorClass.CANCELLED}),
+    key=lambda row: row.code,
+)
 ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 #: The clock of a worker.
 NOWS = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - zoned by hypothesis

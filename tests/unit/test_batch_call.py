@@ -159,6 +159,13 @@ async def test_a_lost_reply_makes_every_member_unknown(rig: Rig, fault: Fault) -
     assert rig.limiter.call_size.told == ([("cut", 220)] if fault is Fault.CONNECTION_CUT else [])
 
 
+@pytest.mark.parametrize("answer", [Fault.TIMEOUT, BatchReply(OK, 1)])
+async def test_of_a_call_that_fails_as_a_whole_ten_members_are_judged(rig: Rig, answer: Fault | BatchReply) -> None:
+    members = await rig.answered(answer, 12)
+
+    assert [outcome(member).echoes for member in members] == [False] * 10 + [True] * 2  # type: ignore[union-attr]
+
+
 async def test_a_call_that_reached_nobody_is_tried_again_by_each_member(rig: Rig) -> None:
     members = await rig.answered(Fault.NOT_REACHED)
 

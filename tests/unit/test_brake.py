@@ -217,6 +217,7 @@ def test_a_dead_letter_that_the_world_causes_is_none_of_ours(error_class: ErrorC
         (Retry(timedelta(0), Reason(ErrorClass.UNKNOWN, "local.timeout", "", ""), History()), Settled(1)),
         (Requeue("the worker is draining"), None),
         (Dead(Reason(ErrorClass.UNKNOWN, "local.timeout", "", ""), History()), Settled(1, UNANSWERED)),
+        (Dead(Reason(ErrorClass.UNKNOWN, "local.timeout", "", ""), History(), echoes=True), None),
         (Dead(Reason(ErrorClass.UNKNOWN, "local.caller_lost", "", ""), History()), None),
     ],
 )

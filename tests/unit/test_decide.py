@@ -1,5 +1,6 @@
 """What the table of dispositions does not show: histories, reasons, Retry-After, the calendar's edges."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -165,3 +166,11 @@ def test_a_hold_that_outlasts_the_deadline_is_asked_about_again_while_there_is_t
 
     assert retried(held, deadline=NOW + timedelta(seconds=30)).delay == timedelta(seconds=15)
     assert retried(held, deadline=NOW + timedelta(seconds=1.5)).delay == timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("code", ["INVALID_PARAMETERS", "local.timeout"])
+@pytest.mark.parametrize("echoes", [False, True])
+def test_a_dead_letter_says_whether_its_call_was_told_of(code: str, echoes: bool) -> None:
+    dead = died(replace(make_failed(code), echoes=echoes))
+
+    assert dead.echoes is echoes

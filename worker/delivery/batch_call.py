@@ -12,10 +12,11 @@ says of its members, and of no others, that a call is under way, and once their 
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from itertools import count
+from itertools import count, repeat
 from time import monotonic
 from typing import Final
 
@@ -37,6 +38,8 @@ from worker.ports import Events, Limiter, Provider
 _DOUBTFUL: Final = "local.batch_doubtful"
 #: The provider takes no longer one; see `attempt`.
 _LONGEST_VALIDITY_S: Final = 200_000
+#: So many of a call that fails as a whole does the brake hear of: of hundreds, one lost call would stop the worker.
+_JUDGED: Final = 10
 #: Members of a call of which the size may be at fault.
 _SEVERAL: Final = 2
 #: Event loops round their timers to the millisecond: with half of one more, none is early.
@@ -135,8 +138,9 @@ class BatchCalls:
             await self._learn_size(members, outcome, answer)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong here, the provider may have taken them
             self._events.emit("pipeline.failed", exception=type(error).__name__, error=error)
-            for member in members:
-                member.resolve(outcome if isinstance(outcome, Failed) else self._doubtful)
+            failed = outcome if isinstance(outcome, Failed) else self._doubtful
+            for member, its in zip(members, _each_of(members, failed), strict=True):
+                member.resolve(its)
         return isinstance(outcome, Accepted)
 
     async def _learn_size(
@@ -171,12 +175,12 @@ class BatchCalls:
         for member, fate in zip(members, told, strict=True):
             by_fate[fate].append(member)
         message_id = message_id_of(reply, told)
-        taken, failed = by_fate[Fate.ACCEPTED], by_fate[Fate.FAILED]
+        taken, failed, doubtful = by_fate[Fate.ACCEPTED], by_fate[Fate.FAILED], by_fate[Fate.DOUBTFUL]
         self._part(failed, None)
         probes = frozenset[HoldName]().union(*(_probes(member) for member in taken), {ACCOUNT} if slot.probe else ())
         await asyncio.gather(
             *(self._settle(member, _of_member(accepted, member, message_id), at) for member in taken),
-            *(self._settle(member, self._doubtful, at) for member in by_fate[Fate.DOUBTFUL]),
+            *map(self._settle, doubtful, _each_of(doubtful, self._doubtful), repeat(at)),
             *(self._release(member) for member in failed),
         )
         self._events.emit(
@@ -184,7 +188,7 @@ class BatchCalls:
             members=len(members),
             accepted=len(taken),
             failed=len(failed),
-            doubtful=len(by_fate[Fate.DOUBTFUL]),
+            doubtful=len(doubtful),
         )
         if taken:
             await self._teach(taken[0], slot, accepted, probes, at)
@@ -225,7 +229,8 @@ class BatchCalls:
     async def _same(self, members: Sequence[Waiting], slot: Slot, failed: Failed, at: datetime) -> None:
         """Every member has the outcome that the call has; what it means for all others is told once."""
         probes = frozenset[HoldName]().union(*map(_probes, members), {ACCOUNT} if slot.probe else ())
-        recorded = await asyncio.gather(*(self._claims.record(member, failed, at) for member in members))
+        each = _each_of(members, failed)
+        recorded = await asyncio.gather(*map(self._claims.record, members, each, repeat(at)))
         own = await self._teach(members[0], slot, failed, probes, at)
         for member, outcome in zip(members, recorded, strict=True):
             member.resolve(outcome if own is failed else own)
@@ -241,6 +246,11 @@ class BatchCalls:
 
     async def _settle(self, member: Waiting, outcome: Accepted | Failed, at: datetime) -> None:
         member.resolve(await self._claims.record(member, outcome, at))
+
+
+def _each_of(members: Sequence[Waiting], failed: Failed) -> Iterator[Failed]:
+    """What *failed* says of each of *members*."""
+    return (replace(failed, echoes=index >= _JUDGED) for index, _ in enumerate(members))
 
 
 def _of_member(accepted: Accepted, member: Waiting, message_id: str | None) -> Accepted:

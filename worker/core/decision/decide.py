@@ -78,7 +78,8 @@ def decide(request: Request, outcome: Outcome, policy: RetryPolicy, now: datetim
         case Sent() | Cancelled():
             return _repeated(request, outcome) if isinstance(outcome, Sent) else _cancelled(request, outcome)
         case Failed():
-            return _failed(request, outcome, policy, now, jitter)
+            failed = _failed(request, outcome, policy, now, jitter)
+            return replace(failed, echoes=outcome.echoes) if isinstance(failed, Dead) else failed
         case Unserved():
             return Requeue(outcome.reason)
         case Underway(left):  # whatever the deadline: only when the call is over can be told what became of it

@@ -18,7 +18,8 @@ may be our fault that they are a greater part than `dead`. So many are enough, a
 however slowly they come; but bad ones that come more rarely than one in `RARELY_S` on average are no reason to stop.
 Nothing else is forgotten by age. Dead letters that the world causes (expired, limited, a wrong number) are none of
 them. What is settled while braked was begun before, and is not counted; nor is the lost call of a worker that died,
-which is known only now, may be one of hundreds in one batch call, and says nothing of how calls go.
+which is known only now, and says nothing of how calls go. Of a batch call that fails as a whole ten count: one is no
+reason to stop, several in a row are.
 
 A trial ends when `trial` dispositions were settled, when too many of them are bad, or when it lasted as long as the
 pause before it (`TRIAL_S` at least). In the last case too little came to prove anything: everything is let in, but
@@ -79,7 +80,7 @@ class Settled(NamedTuple):
         """Read *disposition*; None when nothing happened to the request now."""
         if isinstance(disposition, Requeue):
             return None
-        if isinstance(disposition, Dead) and disposition.reason.code == CALLER_LOST:
+        if isinstance(disposition, Dead) and (disposition.echoes or disposition.reason.code == CALLER_LOST):
             return None
         if isinstance(disposition, Dead) and disposition.reason.error_class in OURS:
             return cls(at_s, (disposition.reason.error_class, disposition.reason.code))

@@ -51,6 +51,8 @@ class Dead:
 
     reason: Reason
     history: History
+    #: Of the same batch call as others: whoever judges how calls go has heard of it.
+    echoes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,8 @@ class Failed:
     detail: str | None = None
     #: For class unknown: unknown calls for this request that the ledger knows of, this one included.
     unknowns: int = 0
+    #: It is that of a batch call, of which enough members have told already how calls go.
+    echoes: bool = False
 
 
 class Acceptance(NamedTuple):
