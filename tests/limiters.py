@@ -17,6 +17,7 @@ from worker.core.limits.quota import Admission, Admitted, Cap, Operation, Quota,
 from worker.core.message.decode import Request
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import Acceptance, Accepted, Scope
+from worker.core.standing import Standing
 from worker.limiter.limiter import RedisLimiter, redis_time
 from worker.limiter.operators import OperatorLimiter
 from worker.limiter.server import eviction_policy
@@ -113,6 +114,9 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
         async with OperatorLimiter(redis, HoldSettings()) as onlooker:
             await onlooker.holds.list()
             await onlooker.recent_slots(GLOBE)
+            await onlooker.recent_throttles(GLOBE)
+            await onlooker.learned({GLOBE: 30})
+            await onlooker.standings()
             await onlooker.holds.stop(_SENDER, "because", None)
             await onlooker.holds.release(_SENDER)
             seen = await onlooker.overrides.look()
@@ -137,6 +141,7 @@ def uses_of(limiter: RedisLimiter, redis: RedisSettings) -> list[Callable[[], Aw
         limiter.holds.list,
         limiter.overrides.poll,
         limiter.learned.list,
+        lambda: limiter.standings.tell(Standing()),
         lambda: limiter.throttled(GLOBE, 1.0),
         lambda: limiter.close("85251234567", "CODE", timedelta(seconds=1)),
         lambda: limiter.holds.refused(Refused(_SENDER, "INVALID_SENDERID", "Mend it.")),

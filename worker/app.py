@@ -83,7 +83,7 @@ class App:
             in_force=InForce(settings, events, self.change),
         )
         self.provider = Client(settings.provider, events, batch=settings.batch)
-        self.watch = LimiterWatch(self.limiter, settings.redis, events)
+        self.watch = LimiterWatch(self.limiter, settings.redis, events, lambda: self.snapshot().told())
         attempts = Attempts(self.limiter, self.provider, policy.catalog, events, now=_now, can_settle=self._can_settle)
         room = WaitingRoom(self._batch_key)
         self.dispatch = Dispatch(
@@ -97,9 +97,7 @@ class App:
             can_settle=self._can_settle,
         )
         canaries, put_back = Canaries(), self.dispatch.put_back
-        calls = BatchCalls(
-            *(self.limiter, attempts, self.provider, policy.catalog, events), put_back=put_back, now=_now
-        )
+        calls = BatchCalls(self.limiter, attempts, self.provider, policy.catalog, events, put_back=put_back, now=_now)
         self.batches = Batches(
             *(self.limiter, self.provider, room, calls, canaries, events),
             quota=quotas[Operation.BATCH],
@@ -142,6 +140,7 @@ class App:
         """How the worker stands at this moment."""
         return Snapshot(
             in_hand=self.intake.in_hand_by_lane(),
+            oldest_s=self.intake.oldest_s(),
             waiting=self.dispatch.waiting(),
             consuming=self.intake.is_consuming,
             publishing=self.publisher.is_connected,

@@ -15,7 +15,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from math import ceil
 from typing import Final
@@ -40,6 +40,7 @@ from worker.broker.declare import declare
 from worker.broker.delivery import BrokerDelivery, delivery_of
 from worker.broker.direct import DirectChannel, open_direct
 from worker.broker.wire.cutter import Delivered, Event
+from worker.core.message.age import oldest_s
 from worker.core.message.lane import Lane
 from worker.core.topology import Topology
 from worker.errors import BrokerUnavailable, WorkerError
@@ -91,7 +92,7 @@ class Intake:
         self._locks = {lane: asyncio.Lock() for lane in prefetch}
         #: Lanes that are as they should be: with their consumers, or paused.
         self._ready: set[Lane] = set()
-        self._in_hand: dict[asyncio.Task[None], Lane] = {}
+        self._in_hand: dict[asyncio.Task[None], BrokerDelivery] = {}
         #: Of the tasks of each lane.
         self._names = {lane: f"delivery {lane.value}" for lane in prefetch}
         self._idle = asyncio.Event()
@@ -107,8 +108,13 @@ class Intake:
         return len(self._in_hand)
 
     def in_hand_by_lane(self) -> Mapping[Lane, int]:
-        """What is in hand, lane by lane."""
-        return Counter(self._in_hand.values())
+        """What is in hand, of every lane that is consumed."""
+        counts = Counter(delivery.raw.lane for delivery in self._in_hand.values())
+        return {lane: counts[lane] for lane in self._prefetch}
+
+    def oldest_s(self) -> Mapping[Lane, float]:
+        """How many seconds ago the oldest in hand was published first, of each lane where one tells it."""
+        return oldest_s((delivery.raw for delivery in self._in_hand.values()), datetime.now(UTC))
 
     @property
     def is_consuming(self) -> bool:
@@ -267,9 +273,8 @@ class Intake:
                 await channel.library.basic_cancel(tag, timeout=_CANCEL_S)
 
     def _take(self, delivery: BrokerDelivery) -> None:
-        lane = delivery.raw.lane
-        task = self._loop.create_task(self._receiver(delivery), name=self._names[lane])
-        self._in_hand[task] = lane
+        task = self._loop.create_task(self._receiver(delivery), name=self._names[delivery.raw.lane])
+        self._in_hand[task] = delivery
         self._idle.clear()
         task.add_done_callback(self._forget)
 

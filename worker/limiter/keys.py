@@ -37,6 +37,8 @@ class Keys:
         self.holds: Final = self._prefix + b"hold"
         self.caps: Final = self._prefix + b"caps"
         self.alive: Final = self._prefix + b"alive"
+        #: How each worker stands, as it told lately.
+        self.workers: Final = self._prefix + b"workers"
         #: How large a batch call may be.
         self.call_size: Final = self._prefix + b"call_size"
         #: Limits that an operator changed while workers run; who changed what; what shadows of limits counted.
@@ -51,6 +53,10 @@ class Keys:
     def rate(self, operation: Operation) -> bytes:
         """State of the operation's quota."""
         return self._prefix + b"rate:" + operation.value.encode()
+
+    def throttles(self, operation: Operation) -> bytes:
+        """How often the provider refused a call of the operation because of its limit, in the last minute."""
+        return self._prefix + b"throttles:" + operation.value.encode()
 
     def ring(self, operation: Operation) -> bytes:
         """Slots of the operation's latest calls."""

@@ -31,7 +31,8 @@ class LearnedRates:
         rate = self._limits.rates[operation]
         least = 0 if rate else UNLIMITED_PAUSE_US
         pause = min(max(round((retry_after_s or 0.0) * SECOND_US), least), _LONGEST_PAUSE_US)
-        await self._batcher.run(scripts.THROTTLED, (self._keys.rate(operation),), (self._now_us(), rate, pause))
+        keys = (self._keys.rate(operation), self._keys.throttles(operation))
+        await self._batcher.run(scripts.THROTTLED, keys, (self._now_us(), rate, pause))
 
     async def list(self) -> Mapping[Operation, LearnedRate]:
         """The rate of every operation that has a quota."""

@@ -35,6 +35,7 @@ from worker.limiter.redis_holds import Prober, RedisHolds, read_hold
 from worker.limiter.replies import VERDICTS, epoch_event, granted
 from worker.limiter.resp import Argument
 from worker.limiter.server import write_sign_of_life
+from worker.limiter.standings import Standings
 from worker.ports import Events
 from worker.settings.sections import HoldSettings, RedisSettings
 
@@ -102,6 +103,7 @@ class RedisLimiter:
         self.learned: Final = LearnedRates(self._batcher, self._keys, self.limits, now_us)
         self.holds: Final = RedisHolds(self._batcher, self._keys, hold, prober, now_us)
         self.call_size: Final = RedisCallSize(self._batcher, self._keys, most_call_bytes, now_us)
+        self.standings: Final = Standings(self._batcher, self._keys, prober.name, now_us)
         self.overrides: Final = FollowedOverrides(self._batcher, self._keys, now_us, in_force)
 
     @property

@@ -5,17 +5,24 @@ looks, sets and releases holds, or cancels, must not.
 """
 
 import secrets
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from worker.core.limits.quota import Operation
+from worker.core.limits.learned import LearnedRate
+from worker.core.limits.quota import Operation, Quota
+from worker.core.standing import Standing
 from worker.limiter.batcher import Batcher
 from worker.limiter.connection import connect, disconnect, no_greeting, opener
 from worker.limiter.keys import Keys
+from worker.limiter.learned_rates import LearnedRates
+from worker.limiter.limits import Limits
 from worker.limiter.overrides import RedisOverrides
 from worker.limiter.redis_cancels import RedisCancels
 from worker.limiter.redis_holds import Prober, RedisHolds
 from worker.limiter.ring import Shared, recent_slots, shared
+from worker.limiter.standings import standings
+from worker.limiter.throttles import recent_throttles
 from worker.settings.sections import HoldSettings, RedisSettings
 
 
@@ -44,6 +51,19 @@ class OperatorLimiter:
     async def recent_slots(self, operation: Operation) -> tuple[list[int], int]:
         """The latest slots granted to all workers, oldest first, and the time; Redis' microseconds."""
         return await recent_slots(self._client, self._keys, operation)
+
+    async def learned(self, rates: Mapping[Operation, int]) -> Mapping[Operation, LearnedRate]:
+        """What refused calls have taught of each operation that has a rate, of quotas with these *rates*."""
+        limits = Limits({operation: Quota(rate) for operation, rate in rates.items()}, (), ())
+        return await LearnedRates(self._batcher, self._keys, limits, lambda: 0).list()
+
+    async def recent_throttles(self, operation: Operation) -> int:
+        """How many calls of *operation* the provider refused because of its limit in the last minute."""
+        return await recent_throttles(self._client, self._keys, operation)
+
+    async def standings(self) -> Mapping[str, Standing]:
+        """How all workers stand that told it lately."""
+        return await standings(self._client, self._keys)
 
     async def shared(self, operation: Operation) -> Shared:
         """What the workers share of the quota of *operation*."""

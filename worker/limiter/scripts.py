@@ -26,7 +26,7 @@ def load(name: str, *shared: str) -> Script:
 
 
 GRANT: Final = load("grant", "learned")
-THROTTLED: Final = load("throttled", "learned")
+THROTTLED: Final = load("throttled", "learned", "stored")
 RATES: Final = load("rates", "learned")
 EPOCH: Final = load("epoch", "hold_state")
 HOLD: Final = load("hold", "hold_state")
@@ -42,9 +42,10 @@ CLOSE: Final = load("close")
 CALL_SIZE: Final = load("call_size")
 OVERRIDES: Final = load("overrides", "hold_state", "stored")
 CHANGE: Final = load("change", "stored")
+STAND: Final = load("stand", "hold_state", "stored")
 
 #: All of them.
 EVERY: Final = (
     *(GRANT, THROTTLED, RATES, EPOCH, HOLD, LIFT, HELD, STOP, UNPROBED, ADMIT, RECORD, CANCEL, RESTORE),
-    *(CLOSE, CALL_SIZE, OVERRIDES, CHANGE),
+    *(CLOSE, CALL_SIZE, OVERRIDES, CHANGE, STAND),
 )

@@ -1,12 +1,13 @@
 """Knows how Redis and the account are: asked twice a second, so what readiness and gauges tell is that old."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn
 
 from worker.core.limits.holds import ACCOUNT, Hold
 from worker.core.limits.learned import LearnedRate
 from worker.core.limits.quota import Operation
+from worker.core.standing import Standing
 from worker.errors import LimiterUnavailable
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.server import eviction_policy
@@ -18,13 +19,20 @@ _POLL_S: Final = 0.5
 
 
 class LimiterWatch:
-    """Polls the limiter, and says when it becomes unavailable and available again."""
+    """Polls the limiter, and says when it becomes unavailable and available again; tells how this worker stands."""
 
-    def __init__(self, limiter: RedisLimiter, settings: RedisSettings, events: Events) -> None:
-        """Nothing is asked yet."""
+    def __init__(
+        self,
+        limiter: RedisLimiter,
+        settings: RedisSettings,
+        events: Events,
+        standing: Callable[[], Standing] = Standing,
+    ) -> None:
+        """Nothing is asked or told yet."""
         self._limiter = limiter
         self._settings = settings
         self._events = events
+        self._standing = standing
         #: None until it was asked for the first time.
         self._is_available: bool | None = None
         self.holds: Sequence[Hold] = ()
@@ -51,6 +59,7 @@ class LimiterWatch:
                 await self._limiter.check_writable()
                 self.holds = await self._limiter.holds.list()
                 self.learned = await self._limiter.learned.list()
+                await self._limiter.standings.tell(self._standing())
                 self._note(is_available=True)
             except LimiterUnavailable as error:
                 self._note(is_available=False, kind=str(error))

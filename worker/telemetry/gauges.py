@@ -10,6 +10,7 @@ from worker.core.limits.holds import ACCOUNT, SCOPES, Hold
 from worker.core.limits.learned import LearnedRate
 from worker.core.limits.quota import Operation
 from worker.core.message.lane import Lane
+from worker.core.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Snapshot:
 
     #: Deliveries received and not yet settled.
     in_hand: Mapping[Lane, int] = field(default_factory=dict)
+    #: How long ago the oldest of them was published first, where that is known. Seconds.
+    oldest_s: Mapping[Lane, float] = field(default_factory=dict)
     #: Of them, those that wait for their turn.
     waiting: Mapping[Lane, int] = field(default_factory=dict)
     #: Messages are taken from the broker.
@@ -44,6 +47,10 @@ class Snapshot:
     def held(self) -> str | None:
         """The code for which the account is held."""
         return next((hold.code for hold in self.holds if hold.name == ACCOUNT), None)
+
+    def told(self) -> Standing:
+        """What others hear of this worker."""
+        return Standing(self.in_hand, self.oldest_s, self.braked, self.standstill, self.draining)
 
     def conditions(self) -> dict[str, bool | str]:
         """What readiness is made of (`health.Health`): ready is able to take messages and to settle them.

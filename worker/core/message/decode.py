@@ -74,7 +74,7 @@ def decode(raw: RawMessage, lifetimes: Mapping[Lane, timedelta], now: datetime) 
     faults = [*_property_faults(raw), *faults, *body_faults]
     if sms is None or faults:
         return _malformed(faults, raw.body)
-    published = _sane(history.published, now) or _sane(raw.timestamp, now) or now
+    published = sane(history.published, now) or sane(raw.timestamp, now) or now
     deadline = sms.deadline
     if deadline is None:
         deadline = _later(max(published, sms.not_before or published), lifetimes[raw.lane])
@@ -156,7 +156,7 @@ def _repeated_key(body: bytes) -> str | None:
     return None
 
 
-def _sane(timestamp: datetime | None, now: datetime) -> datetime | None:
+def sane(timestamp: datetime | None, now: datetime) -> datetime | None:
     """An instant before 1970 or in the future is a clock at fault, or a lie: not one to count a deadline from."""
     if timestamp is None:
         return None

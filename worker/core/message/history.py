@@ -113,6 +113,15 @@ class History(NamedTuple):
 
 
 _NONE: Final = History()
+_PUBLISHED: Final = "x-sms-published"
+
+
+def published_of(headers: Mapping[str, Any]) -> datetime | None:
+    """When *headers* say that it was published first, without reading the others; None when they do not."""
+    try:
+        return _read(headers.get(_PUBLISHED)) if headers else None
+    except ValueError:
+        return None
 
 
 def _read(value: object) -> datetime | None:
