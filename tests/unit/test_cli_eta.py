@@ -3,7 +3,7 @@
 import pytest
 
 from worker.core.message.lane import Lane
-from worker.operator.eta import etas, in_words
+from worker.operator.eta import etas, in_words, late, shares
 
 FLOORS = {Lane.OTP: 0.0, Lane.NOTIFY: 0.15, Lane.MARKETING: 0.05}
 
@@ -32,6 +32,25 @@ def test_a_lane_that_its_floors_starve_waits_for_the_others() -> None:
     ends = etas({Lane.OTP: 10, Lane.NOTIFY: 50, Lane.MARKETING: 50}, 10, {Lane.NOTIFY: 0.5, Lane.MARKETING: 0.5})
 
     assert ends == {Lane.NOTIFY: 10, Lane.MARKETING: 10, Lane.OTP: 11}
+
+
+def test_what_waits_shares_the_rate_and_what_does_not_gets_nothing() -> None:
+    assert shares({Lane.OTP: 800, Lane.MARKETING: 2000}, 100, FLOORS) == {Lane.OTP: 95, Lane.MARKETING: 5}
+    assert shares({Lane.MARKETING: 2000}, 100, FLOORS) == {Lane.MARKETING: 100}
+    assert shares({Lane.OTP: 10}, 0, FLOORS) == {}
+
+
+def test_what_is_beyond_the_lifetime_times_the_rate_is_late() -> None:
+    assert late({Lane.OTP: 900}, 10, FLOORS, dict.fromkeys(Lane, 60)) == {Lane.OTP: 300}
+    assert late({Lane.OTP: 600}, 10, FLOORS, dict.fromkeys(Lane, 60)) == {Lane.OTP: 0}
+    assert late({Lane.OTP: 600}, 0, FLOORS, dict.fromkeys(Lane, 60)) == {}
+
+
+def test_a_lane_gets_more_when_a_more_urgent_one_has_ended() -> None:
+    """For 10 s at 5 calls a second, and then at 100."""
+    waiting, lifetimes_s = {Lane.OTP: 950, Lane.MARKETING: 2000}, {Lane.OTP: 300.0, Lane.MARKETING: 12.0}
+
+    assert late(waiting, 100, FLOORS, lifetimes_s) == {Lane.OTP: 0, Lane.MARKETING: 2000 - 50 - 200}
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def test_the_ladder_reaches_a_schedule_of_31_days() -> None:
     assert timedelta(days=31) < TOPOLOGY.longest_delay < timedelta(days=62)
 
 
+def test_what_is_in_a_queue_of_the_ladder_waits_there_and_in_all_below_at_most() -> None:
+    waits = TOPOLOGY.longest_waits()
+
+    assert list(waits) == list(TOPOLOGY.delay_queues())
+    assert waits["sms.delay.063ms"] == timedelta(milliseconds=63)
+    assert waits["sms.delay.500ms"] == timedelta(milliseconds=938)
+    assert waits["sms.delay.02"] == timedelta(seconds=7, milliseconds=938)
+    assert max(waits.values()) >= TOPOLOGY.longest_delay
+
+
 def test_every_queue_is_replicated_and_none_forgets_what_it_passes_on() -> None:
     assert all(queue.arguments["x-queue-type"] == "quorum" for queue in QUEUES.values())
     passing_on = [queue for queue in QUEUES.values() if "x-dead-letter-exchange" in queue.arguments]

@@ -20,3 +20,6 @@ class Standing:
     standstill: str | None = None
     #: It is leaving.
     draining: bool = False
+    #: Where it runs.
+    host: str = ""
+    pid: int = 0

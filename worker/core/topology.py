@@ -11,6 +11,7 @@ its lane, which is a queue of its own so that it need not stand behind the lane'
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 from worker.core.ladder import LEVELS, Rung, descent, fractions, longest, seconds
@@ -104,6 +105,15 @@ class Topology:
     def delay_queues(self) -> tuple[str, ...]:
         """The queues of the ladder, as a message comes down: the longest wait first."""
         return tuple(map(self._delay, self._rungs()))
+
+    def longest_waits(self) -> Mapping[str, timedelta]:
+        """How long what is in each queue of the ladder may have to wait until it is due: there, and in all below."""
+        rungs = self._rungs()
+        left_ms = accumulate(rung.ttl_ms for rung in reversed(rungs))
+        waits = {
+            self._delay(rung): timedelta(milliseconds=ms) for rung, ms in zip(reversed(rungs), left_ms, strict=True)
+        }
+        return {queue: waits[queue] for queue in self.delay_queues()}
 
     def to_lane(self, lane: Lane) -> Route:
         """To the queue of *lane*, as publishers do."""

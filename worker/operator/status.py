@@ -1,94 +1,71 @@
 """How everything stands: what waits, how fast it goes, what is held, what died."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from worker.broker.connection import connected, open_channel
-from worker.broker.depths import Depth, depths
-from worker.core.limits.holds import ACCOUNT, Hold
-from worker.core.limits.quota import SINGLES, Operation
-from worker.core.message.lane import Lane
+from worker.broker.depths import Depth
 from worker.core.outcome.outcome import DEAD_CLASSES
-from worker.core.topology import Topology
-from worker.errors import BrokerUnavailable, LimiterUnavailable
-from worker.limiter.operators import OperatorLimiter
-from worker.limiter.ring import Shared, rate_per_s
-from worker.operator.eta import etas
+from worker.errors import SettingsError
+from worker.limiter.overrides import read
+from worker.operator.found import Found
 from worker.operator.holds import rows_of
-from worker.settings.policy import quotas_of, topology_of
+from worker.operator.lanes import lane_rows, unknown_of
+from worker.operator.limits import rows_of as limit_rows
+from worker.operator.quotas import quota_rows
+from worker.settings.changeable import CHANGEABLE, overridden
+from worker.settings.policy import topology_of
 from worker.settings.sections import Settings
-
-
-@dataclass(slots=True)
-class Found:
-    """What RabbitMQ and Redis told; what they could not is None."""
-
-    #: The two queues of each lane: what is new, and what is due.
-    lanes: Mapping[Lane, tuple[Depth, Depth]] | None = None
-    queues: Mapping[str, Depth] | None = None
-    #: Calls per second; an operation without a quota is not there, because its calls are not counted.
-    granted: Mapping[Operation, float] | None = None
-    holds: Sequence[Hold] = ()
-    faults: list[str] = field(default_factory=list)
-    #: What workers share, which may be another quota than that of the configuration here.
-    shared: Mapping[Operation, Shared] = field(default_factory=dict)
-
-    @property
-    def is_held(self) -> bool:
-        """Whether the account is, and so all of its senders and countries."""
-        return any(hold.name == ACCOUNT for hold in self.holds)
-
-
-async def ask(settings: Settings) -> Found:
-    """Ask RabbitMQ and Redis; what cannot be had becomes a fault."""
-    found = Found()
-    topology = topology_of(settings)
-    try:
-        async with connected(settings.broker, "operate") as connection:
-            channel = await open_channel(connection)
-            found.queues = await depths(channel, _other_queues(topology))
-            lanes = await depths(channel, [queue for lane in Lane for queue in topology.queues_of(lane)])
-            found.lanes = {lane: (lanes[topology.lane_queue(lane)], lanes[topology.due_queue(lane)]) for lane in Lane}
-    except BrokerUnavailable as error:
-        found.faults.append(str(error))
-    try:
-        async with OperatorLimiter(settings.redis, settings.hold) as limiter:
-            found.holds = await limiter.holds.list()
-            found.shared = {operation: await limiter.shared(operation) for operation in SINGLES}
-            quotas = quotas_of(settings)
-            limited = [one for one in SINGLES if _first(found.shared[one].rate, quotas[one].rate)]
-            found.granted = {operation: rate_per_s(*await limiter.recent_slots(operation)) for operation in limited}
-    except LimiterUnavailable as error:
-        found.faults.append(str(error))
-    return found
 
 
 def summary(found: Found, settings: Settings) -> dict[str, Any]:
     """What every surface shows of *found*, as JSON has it."""
     granted, queues = found.granted, found.queues
+    rows, faults = ([], []) if found.limits is None else limit_rows(settings, found.limits)
+    limits = {row["key"]: row for row in rows}
+    lanes = lane_rows(found, _in_force(found, settings))
     return {
-        "lanes": _lanes(found, settings),
-        "quota": [_quota(found, settings, operation) for operation in SINGLES],
+        "lanes": lanes,
+        "delayed": None if queues is None else _delayed(queues, settings),
+        "quota": quota_rows(found, settings, limits),
         "queues": None if queues is None else {name: depth.messages for name, depth in queues.items()},
         # Dead-letter queues of which somebody has letters in hand that are not counted.
         "looked_into": None if queues is None else _looked_into(queues, settings),
-        "account": "unknown" if found.granted is None else "held" if found.is_held else "not held",
+        "account": "unknown" if granted is None else "held" if found.is_held else "not held",
         "holds": None if granted is None else rows_of(found.holds, settings),
+        "brake": _brake(found),
+        "workers": _workers(found),
+        "unknown": [*_not_asked(found), *unknown_of(lanes), *faults],
         "faults": found.faults,
     }
 
 
-def _quota(found: Found, settings: Settings, operation: Operation) -> dict[str, Any]:
-    """One row: what the workers share, null without a limit or when it is not known, and what is configured here."""
-    shared = found.shared.get(operation, Shared(None, 0.0))
+def _in_force(found: Found, settings: Settings) -> Settings:
+    """*settings* with what an operator has changed, or without it where that cannot be applied: `unknown` says so."""
+    if found.limits is None:
+        return settings
+    try:
+        overrides = read(found.limits.stored).at(found.limits.now_us).known(CHANGEABLE)
+        return overridden(settings, overrides.values(), "given")
+    except (SettingsError, ValueError):
+        return settings
+
+
+def _delayed(queues: Mapping[str, Depth], settings: Settings) -> dict[str, Any]:
+    """What waits for its time; a queue tells how long that may be at most, and nothing of lanes or of single messages.
+
+    What is in a queue may become due at any moment until then, or go on to a shorter one.
+    """
+    waits = topology_of(settings).longest_waits()
+    full = {name: wait for name, wait in waits.items() if name in queues and queues[name].messages}
+    ends_s = [wait.total_seconds() for wait in full.values()]
     return {
-        "operation": operation.value,
-        "quota_per_s": shared.rate or None,
-        "quota_known": shared.rate is not None,
-        "configured_per_s": quotas_of(settings)[operation].rate or None,
-        "granted_per_s": None if found.granted is None else found.granted.get(operation),
-        "opens_in_s": shared.opens_in_s,
+        "messages": sum(queues[name].messages for name in full) if waits.keys() <= queues.keys() else None,
+        "next_due_within_s": min(ends_s, default=None),
+        "all_due_within_s": max(ends_s, default=None),
+        "by_queue": [
+            {"queue": name, "messages": queues[name].messages, "due_within_s": wait.total_seconds()}
+            for name, wait in full.items()
+        ],
     }
 
 
@@ -97,35 +74,43 @@ def _looked_into(queues: Mapping[str, Depth], settings: Settings) -> list[str]:
     return [name for name in map(topology.dead_queue, DEAD_CLASSES) if name in queues and queues[name].consumers]
 
 
-def _first(*numbers: int | None) -> int | None:
-    """The first that is known."""
-    return next((number for number in numbers if number is not None), None)
+def _brake(found: Found) -> str:
+    """Whether a worker has its brake set; unknown when none tells."""
+    if not found.workers:
+        return "unknown"
+    return "set" if any(standing.braked for standing in found.workers.values()) else "released"
 
 
-def _lanes(found: Found, settings: Settings) -> list[dict[str, Any]] | None:
-    if found.lanes is None:
+def _workers(found: Found) -> list[dict[str, Any]] | None:
+    if found.workers is None:
         return None
-    served = {lane: new.messages + due.messages for lane, (new, due) in found.lanes.items() if new.consumers}
-    floors = {lane: settings.lanes.of(lane).floor for lane in Lane}
-    per_s = 0.0 if found.is_held else sum((found.granted or {}).values())
-    ends = etas(served, per_s, floors)
+    standings = sorted(found.workers.values(), key=lambda one: (one.host, one.pid))
     return [
         {
-            "lane": lane.value,
-            "waiting": new.messages + due.messages,
-            "due": due.messages,
-            "workers": new.consumers,
-            # Fewer than workers while some are of a version that knows of no due queues.
-            "due_workers": due.consumers,
-            "eta_s": ends.get(lane),
+            "host": one.host,
+            "pid": one.pid,
+            "lanes": [lane.value for lane in one.in_hand],
+            "in_hand": sum(one.in_hand.values()),
+            "braked": one.braked,
+            "intake_paused": one.standstill,
+            "draining": one.draining,
         }
-        for lane, (new, due) in found.lanes.items()
+        for one in standings
     ]
 
 
-def _other_queues(topology: Topology) -> list[str]:
-    return [
-        *reversed(topology.delay_queues()),
-        topology.done_queue,
-        *map(topology.dead_queue, DEAD_CLASSES),
-    ]
+def _not_asked(found: Found) -> list[str]:
+    """What is not known because somebody did not answer, or nobody told."""
+    unknown = []
+    if found.lanes is None:
+        unknown.append("without RabbitMQ nobody knows what waits, is delayed or is dead, and how long it takes")
+    if found.granted is None:
+        unknown.append(
+            "without Redis nobody knows what is in hand, how fast it goes, what is set, learned, held or throttled, "
+            "and whether a brake is set"
+        )
+    elif not found.workers:
+        unknown.append(
+            "no worker tells whether its brake is set: none runs, or they are of an older version or cannot use Redis"
+        )
+    return unknown

@@ -1,5 +1,7 @@
 """States of the worker, asked for at every scrape rather than kept: they cannot go stale or drift."""
 
+import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -50,7 +52,15 @@ class Snapshot:
 
     def told(self) -> Standing:
         """What others hear of this worker."""
-        return Standing(self.in_hand, self.oldest_s, self.braked, self.standstill, self.draining)
+        return Standing(
+            in_hand=self.in_hand,
+            oldest_s=self.oldest_s,
+            braked=self.braked,
+            standstill=self.standstill,
+            draining=self.draining,
+            host=platform.node(),
+            pid=os.getpid(),
+        )
 
     def conditions(self) -> dict[str, bool | str]:
         """What readiness is made of (`health.Health`): ready is able to take messages and to settle them.
