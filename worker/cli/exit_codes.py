@@ -9,11 +9,12 @@ DONE: Final = 0
 FAILED: Final = 1
 #: The command line or the configuration has a fault; nothing was begun.
 USAGE: Final = 2
-#: RabbitMQ or Redis cannot be reached, or RabbitMQ's topology differs in a way that can lose messages. A running worker
-#: does not leave for this: it waits.
+#: RabbitMQ or Redis cannot be reached, a queue does not exist, or RabbitMQ's topology differs in a way that can lose
+#: messages. A running worker does not leave for this: it waits.
 UNAVAILABLE: Final = 3
 #: A worker left with something in hand, on a second signal or after its grace period: it is delivered again. Or Redis
 #: could not be told in that time of calls that were made; event limiter.untold says of how many.
 LEFT_AT_ONCE: Final = 4
-#: A command other than run was interrupted by Ctrl-C, SIGTERM or SIGHUP.
+#: A command other than run was interrupted by Ctrl-C, SIGTERM or SIGHUP. They end status --watch, which leaves as it
+#: would after its last look.
 INTERRUPTED: Final = 130

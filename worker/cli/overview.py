@@ -69,7 +69,7 @@ def _show_quota(quota: Sequence[Mapping[str, Any]]) -> None:
         row["throttled"] = row["throttled_last_60_s"]
         row["foreign"] = None if row["foreign_ratio"] is None else f"{row['foreign_ratio']:.0%}"
     columns = ("operation", "quota_per_s", "configured_here", "granted_per_s", "learned_per_s", "foreign", "throttled")
-    listing("Quota", columns, rows, spare=("learned_per_s", "foreign"))
+    listing("Quota", columns, rows, spare=("learned_per_s", "foreign", "throttled"))
     for row, told in zip(rows, quota, strict=True):
         _explain(row["operation"], row["quota_per_s"], row["configured_here"], told)
 
