@@ -29,10 +29,12 @@ from worker.delivery.batches import Batches
 from worker.delivery.canaries import Canaries
 from worker.delivery.dispatch import Dispatch
 from worker.delivery.intake_control import IntakeControl, Standstill
+from worker.delivery.overload import Overload
+from worker.delivery.pace import Pace
 from worker.delivery.pipeline import Pipeline
 from worker.delivery.sender import Sender
 from worker.delivery.waiting_room import WaitingRoom
-from worker.errors import LimiterUnavailable, WorkerError
+from worker.errors import LimiterUnavailable
 from worker.limiter.in_force import InForce
 from worker.limiter.limiter import RedisLimiter
 from worker.limiter.watch import LimiterWatch
@@ -97,11 +99,14 @@ class App:
             can_settle=self._can_settle,
         )
         canaries, put_back = Canaries(), self.dispatch.put_back
+        self._pace = Pace(quotas, lambda: self.watch.learned, lambda: self._in_force.batch.size)
+        per_s = self._pace.messages_per_s
+        self.overload = Overload(room, attempts, policy.catalog, per_s=per_s, put_back=put_back, now=_now)
         calls = BatchCalls(self.limiter, attempts, self.provider, policy.catalog, events, put_back=put_back, now=_now)
         self.batches = Batches(
             *(self.limiter, self.provider, room, calls, canaries, events),
             quota=quotas[Operation.BATCH],
-            singles_per_s=lambda: self._in_force.quota.send_message_to_globe,
+            singles_per_s=self._pace.singles_per_s,
             size=lambda: self._in_force.batch.size,
             can_settle=self._can_settle,
             now=_now,
@@ -134,6 +139,7 @@ class App:
         self._in_force, quotas = settings, quotas_of(settings)
         self.limiter.limits.change(quotas, windows_of(settings), caps_of(settings), shadow)
         self.dispatch.change(quotas)
+        self._pace.change(quotas)
         self.batches.change(quotas[Operation.BATCH])
 
     def snapshot(self) -> Snapshot:
@@ -189,7 +195,8 @@ class App:
         parts = Parts(shutdown)
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self.health.aclose)
-            await self._listen()
+            if self.settings.http.enabled:
+                await self.health.start()
             # The last comes first: receivers end before the connections that they use.
             for close in (self.limiter.aclose, self.provider.aclose, parts.aclose, self.intake.aclose):
                 closing.push_async_callback(close)
@@ -201,24 +208,13 @@ class App:
             raise shutdown.failure
         return finished
 
-    async def _listen(self) -> None:
-        http = self.settings.http
-        try:
-            if http.enabled:
-                await self.health.start()
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise WorkerError(
-                f"health and metrics cannot listen on {http.host} port {http.port}: {reason}; "
-                "give this worker another http.port, or 0 for a free one"
-            ) from error
-
     async def _start(self, parts: Parts) -> None:
         """Bring up one part after the other; neighbours that are away are waited for."""
         parts.start(self.watch.run(), "watch")
         await self.provider.start()
         parts.start(self.dispatch.run(), "dispatch")
         parts.start(self.batches.run(), "batches")
+        parts.start(self.overload.run(), "overload")
         await fit_topology(self.settings.broker, self.topology, self._events)
         parts.start(self.publisher.run(), "broker publish")
         await _until(lambda: self.publisher.is_connected)

@@ -9,6 +9,7 @@ import pytest
 
 from worker.core.limits.holds import ACCOUNT, Hold, HoldName
 from worker.core.outcome.outcome import Scope
+from worker.errors import WorkerError
 from worker.settings.sections import HttpSettings
 from worker.telemetry.gauges import Snapshot
 from worker.telemetry.health import Conditions, Health
@@ -111,7 +112,7 @@ async def test_metrics_are_served_in_prometheus_words(served: Served) -> None:
 
 async def test_a_taken_port_is_said_and_a_closed_server_is_gone(served: Served) -> None:
     port = int(served.health.url.rpartition(":")[2])
-    with pytest.raises(OSError, match=str(port)):
+    with pytest.raises(WorkerError, match=rf"cannot listen on 127.0.0.1 port {port}: Address already in use"):
         await Health(HttpSettings(port=port), dict, lambda: (b"", "text/plain")).start()
 
     await served.health.aclose()

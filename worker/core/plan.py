@@ -1,6 +1,6 @@
 """What goes into which call: the dispatcher's choices as pure functions."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from math import ceil
 from typing import Final
 
@@ -44,6 +44,25 @@ def lease(rate: int, unbooked: int) -> int:
     """How many slots to ask for when *unbooked* requests have none yet, at *rate* calls per second (0: no limit)."""
     most = UNLIMITED_LEASE if rate == 0 else ceil(rate * LEASE_S)
     return max(1, min(unbooked, most))
+
+
+def doomed(left_s: Iterable[float], per_s: float) -> Iterator[int]:
+    """Who cannot have a turn before its deadline, when no more than *per_s* go in a second.
+
+    They are given by the seconds that each has left, the fewest first, which is the order in which they go; told by
+    their places in it. Whoever is doomed leaves its place to the next, so as many as possible are in time.
+
+    >>> list(doomed([0.5, 0.9, 1.5, 60], 2))
+    []
+    >>> list(doomed([0.1, 0.2, 0.3, 60], 2))
+    [1, 2]
+    """
+    ahead = 0
+    for index, left in enumerate(left_s):
+        if left >= ahead / per_s:
+            ahead += 1
+        elif left > 0:  # else it is over, and takes no turn
+            yield index
 
 
 def is_certain(outcome: Outcome) -> bool:

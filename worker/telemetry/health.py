@@ -5,6 +5,7 @@ nothing is cached. An event loop that is stuck cannot answer, which the asker's 
 answers 503 until it turns again.
 """
 
+import os
 from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
@@ -12,6 +13,7 @@ from typing import Final, TypeAlias
 import orjson
 from aiohttp import web
 
+from worker.errors import WorkerError
 from worker.settings.sections import HttpSettings
 
 #: What holds (True), what does not (False), and facts that readiness does not depend on (texts).
@@ -43,7 +45,11 @@ class Health:
         self.url = ""
 
     async def start(self) -> None:
-        """Listen; with port 0 on a free one. Raises OSError when the port is taken."""
+        """Listen; with port 0 on a free one.
+
+        Raises:
+            WorkerError: the port cannot be had.
+        """
         routes = web.Application()
         routes.router.add_get("/healthz", self._healthz)
         routes.router.add_get("/readyz", self._readyz)
@@ -52,9 +58,14 @@ class Health:
         await runner.setup()
         try:
             await web.TCPSite(runner, self._settings.host, self._settings.port).start()
-        except OSError:
+        except OSError as error:
             await runner.cleanup()
-            raise
+            place = f"{self._settings.host} port {self._settings.port}"
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise WorkerError(
+                f"health and metrics cannot listen on {place}: {reason}; "
+                "give this worker another http.port, or 0 for a free one"
+            ) from error
         self._runner = runner
         host, port = runner.addresses[0][:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
