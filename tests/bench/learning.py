@@ -14,12 +14,12 @@ from typing import Final
 
 from rich.table import Table
 
-from tests.models.token_bucket import Booked, TokenBucket
 from worker.core.limits.bucket import SECOND_US, Share
 from worker.core.limits.quota import Quota
 from worker.core.message.lane import Lane
 from worker.sandbox.limits import PerSecond
 from worker.sandbox.settings import Second
+from worker.simulation.token_bucket import Booked, TokenBucket
 
 _START_US: Final = 1_790_000_000 * SECOND_US
 #: How late a worker asks again, and a call arrives after its slot, at most. Microseconds.

@@ -8,12 +8,12 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.limiters import GLOBE, VirtualTime, started
-from tests.models.token_bucket import Booked, TokenBucket
 from worker.core.limits.bucket import SECOND_US, Share
 from worker.core.limits.learned import CUT, MEMORY_US
 from worker.core.limits.quota import Operation, Quota, Slots, Turn
 from worker.core.message.lane import Lane
 from worker.limiter.keys import Keys
+from worker.simulation.token_bucket import Booked, TokenBucket
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.limiters import GLOBE, RAMP, VirtualTime, started
-from tests.models.token_bucket import Booked, TokenBucket
 from worker.core.limits.bucket import CELLS, SECOND_US, Share
 from worker.core.limits.holds import ACCOUNT
 from worker.core.limits.quota import Quota, Slots, Turn
 from worker.core.message.lane import Lane
 from worker.limiter.keys import Keys
 from worker.limiter.limiter import RedisLimiter
+from worker.simulation.token_bucket import Booked, TokenBucket
 
 ONE_US = timedelta(microseconds=1)
 

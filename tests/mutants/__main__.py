@@ -1,8 +1,8 @@
 """Mutation testing of the core: which small changes of its modules does no test notice?
 
 ``python -m tests.mutants [MODULE …]``, for example ``limits/brake models/ledger``; without names, every module of
-worker/core and every model of tests/models, which takes hours; ``--sample 200`` takes so many of all the mutants by
-chance, and ``--seed`` names the chance.
+worker/core, every model of tests/models and that of the quota, which takes hours; ``--sample 200`` takes so many of all
+the mutants by chance, and ``--seed`` names the chance.
 Each mutant meets the unit and property tests that import its module, in a process of its own; the sources stay as they
 are. Survivors are named, and the exit code is 1 when fewer than 95 of 100 of the mutants that can be noticed are
 killed. Those that behave as the original does stand in ``equivalent.toml``, each with the reason.
@@ -26,6 +26,8 @@ from tests.mutants.trial import Trial, files_for
 ROOT: Final = Path(__file__).parents[2]
 #: Where modules are, and what their names begin with.
 PLACES: Final = {ROOT / "worker" / "core": "", ROOT / "tests" / "models": "models/"}
+#: A model that simulations need, too.
+QUOTA: Final = ROOT / "worker" / "simulation" / "token_bucket.py"
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.toml")
 #: The part of the mutants that must be killed.
 BAR: Final = 0.95
@@ -38,7 +40,7 @@ def main() -> int:
         for place, prefix in PLACES.items()
         for path in sorted(place.rglob("*.py"))
         if path.stem != "__init__"
-    }
+    } | {"models/token_bucket": QUOTA}
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="as above; default: all")
     parser.add_argument("--sample", type=int, metavar="N", help="try N mutants, chosen by chance; default: all")

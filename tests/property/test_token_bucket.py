@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.models.token_bucket import LONGEST_TURN_US, Booked, Later, TokenBucket
 from worker.core.limits.bucket import FLOOR_LEAD_US, SECOND_US, Share, furthest_reach_us, silence_us, window_us
 from worker.core.limits.quota import Quota
 from worker.core.message.lane import Lane
+from worker.simulation.token_bucket import LONGEST_TURN_US, Booked, Later, TokenBucket
 
 START = 1_790_000_000 * SECOND_US
 LANES = st.sampled_from(Lane)

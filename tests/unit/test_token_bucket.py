@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from tests.models.token_bucket import CLOCK_STEP_US, Booked, Later, TokenBucket
 from worker.core.limits.bucket import UNLIMITED_PAUSE_US, Share, furthest_reach_us, silence_us, window_us
 from worker.core.limits.learned import Learned
 from worker.core.limits.quota import Quota
 from worker.core.message.lane import Lane
+from worker.simulation.token_bucket import CLOCK_STEP_US, Booked, Later, TokenBucket
 
 NOW = 1_790_000_000_000_000
 MS = 1000

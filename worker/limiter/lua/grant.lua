@@ -1,6 +1,6 @@
 -- Book up to `want` slots of one operation's quota for a lane, or say when to come back. While the account is held,
 -- give one slot as a probe when it is due, and to one asker only; afterwards begin slowly. The arithmetic is that of
--- tests/models/token_bucket.py, and of core/limits/learned.py.
+-- worker/simulation/token_bucket.py, and of core/limits/learned.py.
 --
 -- KEYS  1 rate    hash: seq (calls booked so far), last (slot of the last), hold,
 --                 floor:<lane>, turn:<lane>, rate (calls per second, as the latest asker has it); what was learned:

@@ -1,7 +1,7 @@
 """The model of the shared quota: the numbers of `grant.lua` and `throttled.lua` in `limiter/lua`, in the same order.
 
-A test can feed both the same sequence and expect equal answers. The laws stand in `core/limits/bucket.py`. All instants
-and lengths are whole microseconds.
+A test can feed both the same sequence and expect equal answers; a simulation needs no Redis. The laws stand in
+`core/limits/bucket.py`. All instants and lengths are whole microseconds.
 """
 
 import math
