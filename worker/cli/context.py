@@ -1,10 +1,10 @@
 """What every command shares: where its configuration comes from."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import typer
 
@@ -29,9 +29,13 @@ class Context:
             raise UsageError("commands run under sms-worker only")
         return found
 
-    def settings(self) -> Settings:
-        """The configuration; raises SettingsError with every fault in it."""
-        return load([(str(path), _text(path)) for path in self.files], os.environ, dict(self.flags))
+    def settings(self, *more: tuple[str, Mapping[str, Any]]) -> Settings:
+        """The configuration; raises SettingsError with every fault in it.
+
+        *more* are tables with the names of their sources, as if they stood in the last files.
+        """
+        texts = [(str(path), _text(path)) for path in self.files]
+        return load([*texts, *more], os.environ, dict(self.flags))
 
 
 def flags_of(assignments: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -23,6 +23,7 @@ from worker.cli import (
     publish,
     run,
     sandbox,
+    simulate,
     status,
     topology,
 )
@@ -64,6 +65,7 @@ app.command()(cancel.cancel)
 app.command()(status.status)
 app.command()(codes.codes)
 app.command()(sandbox.sandbox)
+app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(holds.app, name="holds")

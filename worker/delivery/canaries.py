@@ -1,7 +1,7 @@
 """How many of a likeness may go into one batch call: few at first, ten times as many after each accepted call."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final
 
@@ -16,7 +16,9 @@ _MEMORY_S: Final = 3600.0
 class Canaries:
     """What this worker knows of likenesses."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
+        """What was learned ages by *now_s*."""
+        self._now_s = now_s
         #: How many may go, and when that was learned; the latest learned is the last.
         self._known: OrderedDict[Likeness, tuple[int, float]] = OrderedDict()
         #: Likenesses that are not yet proven, in calls that have no answer yet.
@@ -32,7 +34,7 @@ class Canaries:
 
     def ended(self, likenesses: Iterable[Likeness], *, accepted: bool | None) -> None:
         """The call with *likenesses* has ended, or was not made (None); what was not accepted begins anew."""
-        now = monotonic()
+        now = self._now_s()
         for likeness in likenesses:
             self._in_flight.discard(likeness)
             if accepted:
@@ -46,4 +48,4 @@ class Canaries:
 
     def _proven(self, likeness: Likeness) -> int:
         allowance, learned = self._known.get(likeness, (CANARY, 0.0))
-        return allowance if monotonic() - learned < _MEMORY_S else CANARY
+        return allowance if self._now_s() - learned < _MEMORY_S else CANARY

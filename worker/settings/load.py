@@ -24,7 +24,7 @@ _FILE: Final = "_FILE"
 
 
 def load(
-    texts: Sequence[tuple[str, str]],
+    texts: Sequence[tuple[str, str | Mapping[str, Any]]],
     environ: Mapping[str, str],
     flags: Mapping[str, Any] | None = None,
     read_file: Callable[[str], str] = lambda path: Path(path).read_text("utf-8"),
@@ -32,8 +32,8 @@ def load(
 ) -> Settings:
     """Load the configuration from TOML *texts* (name, text), *environ* and *flags* (``section.key``).
 
-    A variable that is empty, and a flag that is None, counts as not given. *read_file* reads what a ``_FILE`` variable
-    names; *faults_of* looks at the files that an address names.
+    A text may have been read already: then it is a table. A variable that is empty, and a flag that is None, counts as
+    not given. *read_file* reads what a ``_FILE`` variable names; *faults_of* looks at the files that an address names.
 
     Raises:
         SettingsError: the text lists all faults, each with its source, key, value and what is allowed.
@@ -63,10 +63,10 @@ def load(
     raise SettingsError("\n  ".join((f"the configuration has {count}:", *faults)))
 
 
-def _from_texts(texts: Iterable[tuple[str, str]], faults: list[str]) -> Iterator[tuple[str, Given]]:
+def _from_texts(texts: Iterable[tuple[str, str | Mapping[str, Any]]], faults: list[str]) -> Iterator[tuple[str, Given]]:
     for source, text in texts:
         try:
-            table = toml(text)
+            table = toml(text) if isinstance(text, str) else text
         except ValueError as error:
             faults.append(f"{source}: is not TOML: {error}")
         else:

@@ -1,0 +1,45 @@
+"""The shared quotas, as the limiter has them in Redis."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from worker.core.limits.bucket import Share
+from worker.core.limits.quota import Operation, Quota
+from worker.core.message.lane import Lane
+from worker.errors import SettingsError
+from worker.simulation.token_bucket import Answer, TokenBucket
+
+_KEYS: Final = {
+    Operation.GLOBE: "quota.send_message_to_globe",
+    Operation.BATCH: "quota.batch_send_message_to_globe",
+}
+
+
+class Quotas:
+    """One bucket per operation."""
+
+    def __init__(self, quotas: Mapping[Operation, Quota], *, batches: bool) -> None:
+        """As the configuration gives them; *batches*: whether there are batch calls.
+
+        Raises:
+            SettingsError: one that is needed has no limit.
+        """
+        used = [operation for operation in _KEYS if batches or operation is not Operation.BATCH]
+        for operation in used:
+            if not quotas[operation].rate:
+                raise SettingsError(
+                    f"{_KEYS[operation]} = 0 is no limit, and how fast calls go then is not simulated; give a rate"
+                )
+        self.rates: Final = {operation: quotas[operation].rate for operation in used}
+        self._buckets: Final = {operation: TokenBucket() for operation in used}
+        self._shares: Final = {
+            (operation, lane): Share.of(quotas[operation], lane) for operation in used for lane in Lane
+        }
+
+    def grant(self, now: int, operation: Operation, lane: Lane, want: int) -> Answer:
+        """Book up to *want* slots."""
+        return self._buckets[operation].grant(now, lane, self._shares[operation, lane], want)
+
+    def throttled(self, now: int, operation: Operation) -> None:
+        """The provider refused a call because of its limit."""
+        self._buckets[operation].throttle(now, self.rates[operation], 0)
