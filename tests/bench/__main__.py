@@ -26,6 +26,7 @@ from tests.bench import (
     micro,
     profiling,
     scripts,
+    simulated,
     standstill,
     throughput,
 )
@@ -41,7 +42,8 @@ _LEARNING: Final = "learning"
 #: Messages of a batch call at the most.
 _SIZES: Final = (1000, 200)
 _CANCEL: Final = "cancel"
-_SLOW: Final = (_STANDSTILL, _DELAYS, _BURST, _BATCHES, _CANCEL, _LEARNING)
+_SIMULATE: Final = "simulate"
+_SLOW: Final = (_STANDSTILL, _DELAYS, _BURST, _BATCHES, _CANCEL, _LEARNING, _SIMULATE)
 #: Passwords to one number.
 _BURST_SIZE: Final = 200
 #: Schedules whose lateness is measured: when nothing else waits, and behind so many of their lane at so many a second.
@@ -108,6 +110,13 @@ async def _slow(chosen: Sequence[str], arguments: argparse.Namespace, console: C
             async with bed() as ground:
                 found.append(await batches.batched(ground, size, arguments.messages, max(arguments.processes)))
         console.print(batches.table(found))
+    if _SIMULATE in chosen:
+        both = []
+        for size in _SIZES:
+            async with bed() as ground:
+                real = await batches.batched(ground, size, arguments.messages, max(arguments.processes))
+            both.append((real, simulated.simulation_of(real)))
+        console.print(simulated.table(both))
     if _LEARNING in chosen:
         console.print(learning.table())
     if _BURST in chosen:

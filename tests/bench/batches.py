@@ -21,7 +21,7 @@ from worker.core.message.lane import Lane
 #: Calls a second, single and batch.
 RATE: Final = 30
 _BATCHES: Final = 1
-_SENDERS: Final = ("Shop", "Parcel", "Club")
+SENDERS: Final = ("Shop", "Parcel", "Club")
 #: Between two passwords, of which there are five a second. Seconds.
 _PASSWORD_S: Final = 0.2
 _LOOK_S: Final = 1.0
@@ -60,7 +60,7 @@ async def batched(bed: Bed, size: int, messages: int, workers: int) -> Batched:
         response.raise_for_status()
     flags: dict[str, Any] = {"quota__send_message_to_globe": RATE, "batch__size": size}
     async with AsyncExitStack() as stack, bed.publisher() as publisher:
-        requests = [bed.request(Lane.MARKETING) | {"from": _SENDERS[index % 3]} for index in range(messages)]
+        requests = [bed.request(Lane.MARKETING) | {"from": SENDERS[index % 3]} for index in range(messages)]
         for start in range(0, messages, _AT_ONCE):
             await asyncio.gather(*map(publisher.publish, requests[start : start + _AT_ONCE]))
         crew = [await stack.enter_async_context(bed.worker(f"worker-{one}", **flags)) for one in range(workers)]

@@ -27,7 +27,7 @@ from worker.errors import (
 from worker.settings.sections import Settings
 
 COMMANDS = [
-    *([], ["run"], ["publish"], ["status"], ["codes"], ["sandbox"], ["demo"]),
+    *([], ["run"], ["publish"], ["status"], ["codes"], ["sandbox"], ["simulate"], ["demo"]),
     *(["dlq"], ["holds"], ["limits"], ["topology"], ["config"]),
     *(["dlq", name] for name in ("groups", "list", "show", "replay", "discard", "export")),
     *(["holds", name] for name in ("list", "set", "release")),

@@ -20,8 +20,8 @@ from worker.settings.types import Duration, PositiveDuration, Section, Share, Wh
 
 #: More would take many minutes, and tell nothing that a tenth of it does not tell.
 MOST_MESSAGES: Final = 20_000_000
-#: One character of each alphabet.
-_CHARACTERS: Final = {Alphabet.GSM7: "a", Alphabet.UCS2: "字"}
+#: A text of each alphabet: how many bytes it is in a batch call depends on its blanks.
+_TEXTS: Final = {Alphabet.GSM7: "words " * LONGEST_TEXT, Alphabet.UCS2: "字" * LONGEST_TEXT}
 #: To which every message of a plan goes, as far as its country and its length matter.
 NUMBER: Final = "85251234567"
 
@@ -96,7 +96,7 @@ class StreamSection(Section):
 
     def request(self, sender: str) -> SmsRequest:
         """One of *sender*; raises ValueError when the provider would not take it."""
-        text = _CHARACTERS[self.alphabet] * self.characters
+        text = _TEXTS[self.alphabet][: self.characters]
         return read({"id": "plan", "to": f"+{NUMBER}", "type": self.type.value, "text": text, "from": sender})
 
 
@@ -109,10 +109,12 @@ class Plan(Section):
     #: When it begins; daily limits reopen at midnight in Singapore.
     begins: AwareDatetime = datetime(2026, 1, 1, tzinfo=UTC)
     provider: ProviderSection = ProviderSection()
-    streams: Annotated[tuple[StreamSection, ...], Field(min_length=1)]
+    streams: tuple[StreamSection, ...]
 
     @model_validator(mode="after")
-    def _is_not_endless(self) -> "Plan":
+    def _can_be_played(self) -> "Plan":
+        if not self.streams:
+            raise ValueError("streams is empty: give at least one [[streams]]")
         total = sum(stream.messages for stream in self.streams)
         if total > MOST_MESSAGES:
             raise ValueError(f"the streams have {total} messages together; at most {MOST_MESSAGES} are simulated")
