@@ -6,7 +6,7 @@ from tests.plans import played, stream
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import ErrorClass
 from worker.delivery import batches as real_batches
-from worker.delivery import dispatch
+from worker.delivery import dispatch, overload
 from worker.errors import SettingsError
 from worker.simulation import batches, worker
 
@@ -74,6 +74,14 @@ def test_what_cannot_be_sent_in_time_expires() -> None:
     assert otp.sent == pytest.approx(60, abs=3)
     assert otp.expired == 300 - otp.sent
     assert report.seconds < 4
+
+
+def test_who_cannot_have_a_turn_in_time_is_expired_at_once() -> None:
+    late = played(stream("OTP", count=190, lifetime="6s")).lanes[Lane.OTP]
+
+    assert late.sent == pytest.approx(178, abs=3)
+    left = late.published - sum(late.curves.rate[:2]) - late.expired
+    assert late.curves.backlog[1] == pytest.approx(left, abs=6)  # it would be 12 more
 
 
 def test_the_earliest_deadline_goes_first() -> None:
@@ -169,7 +177,7 @@ def test_the_same_plan_has_the_same_answer_and_another_seed_another() -> None:
 
 def test_times_are_those_of_a_worker() -> None:
     assert worker.LEAD_US == dispatch._LEAD_S * 1e6
-    assert worker.SWEEP_US == dispatch._SWEEP_S * 1e6
+    assert worker.SWEEP_US == dispatch._SWEEP_S * 1e6 == overload._LOOK_S * 1e6
     assert batches.LEAD_US == real_batches._LEAD_S * 1e6
     assert batches.LEAD_EACH_US == real_batches._LEAD_EACH_S * 1e6
     assert batches.LOOK_US == real_batches._LOOK_S * 1e6

@@ -1,7 +1,7 @@
 """A worker's batch calls: as `delivery/batches.py` and `batch_call.py`, in virtual time."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -50,6 +50,7 @@ class Batches:
         books: Books,
         worker: Worker,
         *,
+        singles_per_s: Callable[[], float],
         size: int,
         call_size: CallSize,
     ) -> None:
@@ -63,7 +64,7 @@ class Batches:
         self._call_size = call_size
         self._parts: Final = count(1)
         self._canaries: Final = Canaries(lambda: agenda.now / 1e6)
-        self._rate: Final = quotas.rates[Operation.GLOBE]
+        self._singles_per_s = singles_per_s
         #: How often it has begun to wait; None while it does not wait.
         self._rests: int | None = None
         self._serial: Final = count()
@@ -74,7 +75,7 @@ class Batches:
         self._agenda.at(now, self._look)
 
     def _worthy(self, now: int) -> Sequence[BatchKey]:
-        return worthy(self._worker.hand.groups(now), self._rate, self._size)
+        return worthy(self._worker.hand.groups(now), self._singles_per_s(), self._size)
 
     def _joined(self, now: int) -> None:
         """Somebody joined: it may be worth a call now."""

@@ -69,6 +69,8 @@ class Hand:
         """Nobody waits."""
         self.lines: Final[Mapping[Lane, Line]] = {lane: Line() for lane in Lane}
         self._groups: Final[dict[BatchKey, dict[int, Waiting]]] = {}
+        #: Those in no group who left from the middle, by their numbers, as long as they are in a heap.
+        self._gone: Final[set[int]] = set()
         self._last = self._first = 0
 
     def number(self, *, at_the_front: bool) -> int:
@@ -111,14 +113,27 @@ class Hand:
                 while part.waiting and self._first_of(part).deadline <= now:
                     yield self._pop(part)
 
+    def most_urgent(self, line: Line) -> int:
+        """The earliest deadline of *line*, in which somebody waits."""
+        return min(self._first_of(part).deadline for part in (line.due, line.others) if part.waiting)
+
+    def in_order(self, line: Line) -> list[Waiting]:
+        """Who waits in *line*, the earliest deadline first."""
+        return sorted(one for part in (line.due, line.others) for one in part.heap if self._waits(one))
+
     def remove(self, waiting: Waiting) -> None:
-        """Take *waiting*, who is in a group, out of the middle."""
+        """Take *waiting* out of the middle."""
         line = self.lines[waiting.kind.lane]
         part = line.due if waiting.past is not None and waiting.past.due else line.others
         part.waiting -= 1
-        self._leave(waiting)
+        if waiting.key is None:
+            self._gone.add(waiting.number)
+        else:
+            self._leave(waiting, waiting.key)
         if len(part.heap) - part.waiting > max(_MOST_LEFT, part.waiting):
-            part.heap = [one for one in part.heap if self._waits(one)]
+            left = [one for one in part.heap if self._waits(one)]
+            self._gone.difference_update(one.number for one in part.heap)
+            part.heap = left
             heapify(part.heap)
 
     def largest(self) -> int:
@@ -145,21 +160,22 @@ class Hand:
         heappop(part.heap)
         part.waiting -= 1
         if first.key is not None:
-            self._leave(first)
+            self._leave(first, first.key)
         return first
 
     def _first_of(self, part: Part) -> Waiting:
         heap = part.heap
         while not self._waits(heap[0]):
-            heappop(heap)
+            self._gone.discard(heappop(heap).number)
         return heap[0]
 
     def _waits(self, waiting: Waiting) -> bool:
-        return waiting.key is None or waiting.number in self._groups.get(waiting.key, ())
+        if waiting.key is None:
+            return waiting.number not in self._gone
+        return waiting.number in self._groups.get(waiting.key, ())
 
-    def _leave(self, waiting: Waiting) -> None:
-        if waiting.key is not None:
-            group = self._groups[waiting.key]
-            del group[waiting.number]
-            if not group:
-                del self._groups[waiting.key]
+    def _leave(self, waiting: Waiting, key: BatchKey) -> None:
+        group = self._groups[key]
+        del group[waiting.number]
+        if not group:
+            del self._groups[key]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from worker.core.limits.bucket import Share
+from worker.core.limits.learned import LearnedRate
 from worker.core.limits.quota import Operation, Quota
 from worker.core.message.lane import Lane
 from worker.errors import SettingsError
@@ -39,6 +40,13 @@ class Quotas:
     def grant(self, now: int, operation: Operation, lane: Lane, want: int) -> Answer:
         """Book up to *want* slots."""
         return self._buckets[operation].grant(now, lane, self._shares[operation, lane], want)
+
+    def learned(self, now: int) -> Mapping[Operation, LearnedRate]:
+        """How fast each operation may be called."""
+        return {
+            operation: LearnedRate(self._buckets[operation].learned_now(now, rate), rate)
+            for operation, rate in self.rates.items()
+        }
 
     def throttled(self, now: int, operation: Operation) -> None:
         """The provider refused a call because of its limit."""

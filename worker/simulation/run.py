@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from worker.core.message.lane import Lane
+from worker.delivery.pace import Pace
 from worker.provider.parameters import base_size
 from worker.settings.policy import policy_of, prefetch_of, quotas_of
 from worker.settings.sections import Settings
@@ -37,12 +38,14 @@ def simulated(plan: Plan, settings: Settings) -> Report:
     size, agenda, dice = settings.batch.size, Agenda(), random.Random(plan.seed)  # noqa: S311 - nothing is secret
     books = Books(begins, sum(stream.messages for found in streams.values() for stream in found))
     quotas = Quotas(quotas_of(settings), batches=size > 0)
+    pace = Pace(quotas_of(settings), lambda: quotas.learned(agenda.now), lambda: size)
     policy = policy_of(settings)
     answers = Answers(plan, policy.catalog, settings.provider.read_timeout, dice)
     crew = [
         Worker(
             *(agenda, quotas, answers, books, policy),
             concurrency=settings.provider.concurrency,
+            pace=pace,
             batched=size > 0,
             dice=dice.random,
         )
@@ -50,11 +53,16 @@ def simulated(plan: Plan, settings: Settings) -> Report:
     ]
     due = _queues(agenda, crew, settings, streams, begins, dice)
     for worker in crew:
-        worker.start(begins, due)
+        worker.start(due)
     if size:
         call_size = CallSize(settings.batch.most_bytes, base_size(settings.provider.channel_id))
         for worker in crew:
-            Batches(agenda, quotas, answers, books, worker, size=size, call_size=call_size).start(begins)
+            Batches(
+                *(agenda, quotas, answers, books, worker),
+                singles_per_s=pace.singles_per_s,
+                size=size,
+                call_size=call_size,
+            ).start(begins)
     agenda.run(lambda: not books.left)
     return report_of(books, streams, quotas.rates, size)
 

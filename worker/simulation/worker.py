@@ -17,7 +17,8 @@ from worker.core.message.history import History
 from worker.core.message.lane import Lane
 from worker.core.outcome.disposition import Dead, Retry
 from worker.core.outcome.outcome import ErrorClass, Failed
-from worker.core.plan import lease
+from worker.core.plan import doomed, lease
+from worker.delivery.pace import Pace
 from worker.simulation.agenda import Agenda
 from worker.simulation.answers import Answers
 from worker.simulation.arrivals import Arrival, Past
@@ -47,10 +48,15 @@ class Worker:
         policy: Policy,
         *,
         concurrency: int,
+        pace: Pace,
         batched: bool,
         dice: Callable[[], float],
     ) -> None:
-        """At most *concurrency* slots are in use; *batched*: messages may go in batch calls."""
+        """At most *concurrency* slots are in use; *batched*: messages may go in batch calls.
+
+        *pace* says how fast messages can go at best.
+        """
+        self._pace: Final = pace
         self._agenda = agenda
         self._quotas = quotas
         self._answers = answers
@@ -64,14 +70,15 @@ class Worker:
         self.hand: Final = Hand()
         #: Lanes for which a pump asks, or waits until it may.
         self._pumping: Final = set[Lane]()
+        #: Somebody waits, so there is something to sweep.
+        self._is_sweeping = False
         #: Told when somebody joined who may go in a batch call.
         self.joined: Callable[[int], None] = lambda _: None
         self._due: Mapping[Lane, tuple[Delayed, Queue]] = {}
 
-    def start(self, now: int, due: Mapping[Lane, tuple[Delayed, Queue]]) -> None:
+    def start(self, due: Mapping[Lane, tuple[Delayed, Queue]]) -> None:
         """Begin; what is to be tried again comes back through *due*."""
         self._due = due
-        self._agenda.at(now + SWEEP_US, self._sweep)
 
     def receive(self, now: int, arrival: Arrival, consumer: Consumer) -> bool:
         """Take *arrival* in hand; False when it is too late for it."""
@@ -105,6 +112,9 @@ class Worker:
 
     def _join(self, now: int, waiting: Waiting) -> None:
         self.hand.join(waiting)
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            self._agenda.at(now + SWEEP_US, self._sweep)
         lane = waiting.kind.lane
         if lane not in self._pumping:
             self._wake(now, lane)
@@ -198,7 +208,18 @@ class Worker:
         self._give_free(now)
 
     def _sweep(self, now: int, _: object) -> None:
-        """End the wait of those whose deadline has passed."""
+        """End the wait of those whose deadline has passed, and of those who cannot have their turn before it."""
         for waiting in self.hand.expired(now):
             self.failed(now, waiting, self._expired)
-        self._agenda.at(now + SWEEP_US, self._sweep)
+        lines = {lane: line for lane, line in self.hand.lines.items() if len(line)}
+        for lane, line in lines.items():
+            per_s = self._pace.messages_per_s(Operation.GLOBE, lane)
+            # The last one waits no longer than so many take: mostly nobody needs to be looked at.
+            if self.hand.most_urgent(line) - now < len(line) / per_s * SECOND_US:
+                in_order = self.hand.in_order(line)
+                for index in [*doomed(((one.deadline - now) / SECOND_US for one in in_order), per_s)]:
+                    self.hand.remove(in_order[index])
+                    self.failed(now, in_order[index], self._expired)
+        self._is_sweeping = bool(lines)
+        if lines:
+            self._agenda.at(now + SWEEP_US, self._sweep)
