@@ -1,4 +1,8 @@
-"""Whether a simulation tells what a real run does: the same messages, workers and quotas, side by side."""
+"""Whether a simulation tells what a real run does: the same messages, workers and quotas, side by side.
+
+Let it run for a minute at least: which worker has the last batch calls is chance, and of thirty calls one or two are
+more than what is allowed.
+"""
 
 from collections.abc import Iterable, Mapping
 from statistics import fmean
@@ -8,6 +12,8 @@ from rich.table import Table
 
 from tests.bench.batches import RATE, SENDERS, Batched
 from tests.bench.bed import LATENCY_S
+from worker.core.limits.bucket import SECOND_US, silence_us
+from worker.core.limits.quota import Quota
 from worker.core.message.lane import Lane, SmsType
 from worker.settings.load import load
 from worker.simulation.plan import Plan
@@ -29,6 +35,7 @@ def simulation_of(real: Batched) -> Report:
     plan = Plan.model_validate(
         {
             "workers": real.workers,
+            "cold": True,
             "provider": {"fastest": latency, "slowest": latency},
             "streams": [campaign, passwords],
         }
@@ -47,9 +54,10 @@ def _of_real(real: Batched) -> Mapping[str, float]:
 
 
 def _of_simulation(report: Report) -> Mapping[str, float]:
-    """A real run is measured from the first call for the campaign to the last one, which here is the longest wait."""
+    """A real run is measured from the first call for the campaign to the last one."""
     marketing = report.lanes[Lane.MARKETING]
-    seconds = marketing.waits.most if marketing.waits else 0.0
+    silence_s = silence_us(Quota(RATE)) / SECOND_US
+    seconds = (marketing.waits.most if marketing.waits else 0.0) - silence_s
     return {
         "seconds": seconds,
         "messages a second": marketing.sent / seconds,

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.plans import played, stream
+from worker.core.limits.bucket import silence_us
+from worker.core.limits.quota import Quota
 from worker.core.message.lane import Lane
 from worker.core.outcome.outcome import ErrorClass
 from worker.delivery import batches as real_batches
@@ -20,6 +22,13 @@ def test_singles_go_at_the_rate_of_the_quota() -> None:
     assert (report.singles.calls, report.batches) == (3000, None)
     assert report.singles.used == pytest.approx(1 / 1.01, rel=0.01)
     assert report.lanes[Lane.MARKETING].sent == 3000
+
+
+def test_with_an_empty_redis_nothing_is_granted_for_a_while() -> None:
+    warm, cold = (played(stream(count=60), cold=cold) for cold in (False, True))
+
+    silence_s = silence_us(Quota(30)) / 1e6
+    assert cold.seconds - warm.seconds == pytest.approx(silence_s, abs=0.1)
 
 
 def test_both_quotas_are_used_together() -> None:

@@ -108,6 +108,8 @@ class Plan(Section):
     workers: Annotated[Whole, Field(ge=1, le=100)] = 1
     #: When it begins; daily limits reopen at midnight in Singapore.
     begins: AwareDatetime = datetime(2026, 1, 1, tzinfo=UTC)
+    #: Redis is empty then: nothing is granted until calls that it may have forgotten have left the provider's second.
+    cold: bool = False
     provider: ProviderSection = ProviderSection()
     streams: tuple[StreamSection, ...]
 

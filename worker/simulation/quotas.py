@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from worker.core.limits.bucket import Share
+from worker.core.limits.bucket import Share, silence_us
 from worker.core.limits.learned import LearnedRate
 from worker.core.limits.quota import Operation, Quota
 from worker.core.message.lane import Lane
@@ -19,8 +19,10 @@ _KEYS: Final = {
 class Quotas:
     """One bucket per operation."""
 
-    def __init__(self, quotas: Mapping[Operation, Quota], *, batches: bool) -> None:
+    def __init__(self, quotas: Mapping[Operation, Quota], *, batches: bool, cold_at: int | None = None) -> None:
         """As the configuration gives them; *batches*: whether there are batch calls.
+
+        Redis is empty at *cold_at*; None: it knows of all calls.
 
         Raises:
             SettingsError: one that is needed has no limit.
@@ -32,7 +34,10 @@ class Quotas:
                     f"{_KEYS[operation]} = 0 is no limit, and how fast calls go then is not simulated; give a rate"
                 )
         self.rates: Final = {operation: quotas[operation].rate for operation in used}
-        self._buckets: Final = {operation: TokenBucket() for operation in used}
+        self._buckets: Final = {
+            operation: TokenBucket(0 if cold_at is None else cold_at + silence_us(quotas[operation]))
+            for operation in used
+        }
         self._shares: Final = {
             (operation, lane): Share.of(quotas[operation], lane) for operation in used for lane in Lane
         }

@@ -37,7 +37,7 @@ def simulated(plan: Plan, settings: Settings) -> Report:
     streams = _streams(plan, settings, begins)
     size, agenda, dice = settings.batch.size, Agenda(), random.Random(plan.seed)  # noqa: S311 - nothing is secret
     books = Books(begins, sum(stream.messages for found in streams.values() for stream in found))
-    quotas = Quotas(quotas_of(settings), batches=size > 0)
+    quotas = Quotas(quotas_of(settings), batches=size > 0, cold_at=begins if plan.cold else None)
     pace = Pace(quotas_of(settings), lambda: quotas.learned(agenda.now), lambda: size)
     policy = policy_of(settings)
     answers = Answers(plan, policy.catalog, settings.provider.read_timeout, dice)
