@@ -12,7 +12,7 @@ from worker.core.plan import doomed
 )
 def test_whoever_is_not_doomed_is_in_time_and_whoever_is_could_not_be(left_s: list[float], per_s: float) -> None:
     lost = set(doomed(left_s, per_s))
-    turns = [(index, left) for index, left in enumerate(left_s) if index not in lost and left >= 0]
+    turns = [(index, left) for index, left in enumerate(left_s) if index not in lost and left > 0]
 
     assert all(place / per_s <= left for place, (_, left) in enumerate(turns))
     for index in lost:

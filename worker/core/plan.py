@@ -59,10 +59,12 @@ def doomed(left_s: Iterable[float], per_s: float) -> Iterator[int]:
     """
     ahead = 0
     for index, left in enumerate(left_s):
-        if left >= ahead / per_s:
-            ahead += 1
-        elif left > 0:  # else it is over, and takes no turn
+        if left <= 0:  # it is over, and takes no turn
+            continue
+        if left < ahead / per_s:
             yield index
+        else:
+            ahead += 1
 
 
 def is_certain(outcome: Outcome) -> bool:
