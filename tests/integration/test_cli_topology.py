@@ -29,7 +29,10 @@ def test_what_is_missing_is_told_declared_and_then_as_designed() -> None:
     assert missing.code == 1
     assert "do not exist" in missing.out
     assert "run: sms-worker topology declare" in missing.out
-    for command in (["status"], ["dlq", "groups"], ["dlq", "list", "content"], ["publish", "--id", "a", "--to", "8"]):
+    ran = sms_worker("status")
+    assert ran.code == 3
+    assert "do not exist: start a worker, or run: sms-worker topology declare" in ran.err, "it asks for all of them"
+    for command in (["dlq", "groups"], ["dlq", "list", "content"], ["publish", "--id", "a", "--to", "8"]):
         ran = sms_worker(*command)
         assert ran.code == 3
         assert "does not exist: start a worker, or run: sms-worker topology declare" in ran.err
