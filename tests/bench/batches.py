@@ -66,6 +66,8 @@ async def batched(bed: Bed, size: int, messages: int, workers: int) -> Batched:
         crew = [await stack.enter_async_context(bed.worker(f"worker-{one}", **flags)) for one in range(workers)]
         machine, asked = Machine(bed.sandbox.pid, *(worker.pid for worker in crew)), dict[str, float]()
         before = [worker.cpu() for worker in crew]
+        while not await bed.done():  # nothing is granted for some seconds after Redis was emptied
+            await asyncio.sleep(_PASSWORD_S)
         while await bed.done() < messages + len(asked):
             asked |= await _passwords(bed, publisher, round(_LOOK_S / _PASSWORD_S))
         calls = await _calls(bed)
