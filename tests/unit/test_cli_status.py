@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from worker.broker.depths import Depth
+from worker.cli.overview import explained
 from worker.core.limits.holds import ACCOUNT, Hold, HoldName
 from worker.core.limits.learned import LearnedRate
 from worker.core.limits.overrides import Override, Overrides
@@ -247,3 +248,35 @@ def test_letters_in_somebodys_hands_are_told() -> None:
 )
 def test_the_rate_is_that_of_the_last_seconds(slots: Any, rate: Any) -> None:
     assert rate_per_s(list(slots)[-CELLS:], 10_000_000) == rate
+
+
+IS_SET = "SendMessageToGlobe is set to 40 until it is reset: see sms-worker limits show."
+
+
+@pytest.mark.parametrize(
+    ("shared", "is_set", "told"),
+    [
+        (100, False, []),
+        (None, False, []),
+        (
+            50,
+            False,
+            ["Workers send SendMessageToGlobe with a quota of 50, the configuration here says 100: is it theirs?"],
+        ),
+        (40, True, [IS_SET]),
+        (100, True, [IS_SET, "No call of SendMessageToGlobe was granted since."]),
+        (
+            50,
+            True,
+            [
+                IS_SET,
+                "Workers send SendMessageToGlobe with a quota of 50, the configuration here says 100: is it theirs?",
+            ],
+        ),
+    ],
+)
+def test_a_quota_that_workers_do_not_share_is_explained(shared: int | None, is_set: bool, told: list[str]) -> None:
+    limits = seen(*[Override("quota.send_message_to_globe", 40, "Ada", NOW_US)] * is_set)
+    found = Found(LANES, {}, GRANTED, shared={Operation.GLOBE: Shared(shared, 0.0)}, limits=limits)
+
+    assert [*explained(summary(found, SETTINGS)["quota"][0])] == told

@@ -1,6 +1,6 @@
 """What ``sms-worker status`` shows people: tables, and sentences about what is not as it should be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from worker.cli.holds import show_holds
@@ -70,26 +70,30 @@ def _show_quota(quota: Sequence[Mapping[str, Any]]) -> None:
         row["foreign"] = None if row["foreign_ratio"] is None else f"{row['foreign_ratio']:.0%}"
     columns = ("operation", "quota_per_s", "configured_here", "granted_per_s", "learned_per_s", "foreign", "throttled")
     listing("Quota", columns, rows, spare=("learned_per_s", "foreign", "throttled"))
-    for row, told in zip(rows, quota, strict=True):
-        _explain(row["operation"], row["quota_per_s"], row["configured_here"], told)
+    for told in quota:
+        for sentence in explained(told):
+            say(sentence)
 
 
-def _explain(operation: str, shared: Any, configured: Any, row: Mapping[str, Any]) -> None:
-    expected = row["configured_per_s"]
+def explained(row: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be said of a *row* of quotas."""
+    operation, shared, configured = (row[key] for key in ("operation", "quota_per_s", "configured_per_s"))
     if row["set_by"] is not None:
-        expected = row["in_force_per_s"]
         ends_in_s = row["set_ends_in_s"]
         until = "until it is reset" if ends_in_s is None else f"for {in_words(ends_in_s)} more"
-        say(f"{operation} is set to {expected or 'none'} {until}: see sms-worker limits show.")
-    if row["quota_known"] and row["quota_per_s"] != expected:
-        theirs = f"Workers send {operation} with a quota of {shared}"
-        say(f"{theirs}, the configuration here says {configured}: is it theirs?")
+        yield f"{operation} is set to {row['in_force_per_s'] or 'none'} {until}: see sms-worker limits show."
+    if row["quota_known"] and shared != (configured if row["set_by"] is None else row["in_force_per_s"]):
+        if row["set_by"] is None or shared != configured:
+            theirs = f"Workers send {operation} with a quota of {shared or 'none'}"
+            yield f"{theirs}, the configuration here says {configured or 'none'}: is it theirs?"
+        else:  # what the workers share is what the last granted call told
+            yield f"No call of {operation} was granted since."
     if row["throttled_last_60_s"]:
         count = counted(row["throttled_last_60_s"], "call")
-        say(f"The provider refused {count} of {operation} in the last minute because of its limit.")
+        yield f"The provider refused {count} of {operation} in the last minute because of its limit."
     if row["opens_in_s"] >= _SOON_S:
         because = "Redis is new or restarted, or the provider asked for a pause"
-        say(f"No {operation} for {in_words(row['opens_in_s'])} more: {because}.")
+        yield f"No {operation} for {in_words(row['opens_in_s'])} more: {because}."
 
 
 def _show_queues(queues: Mapping[str, int], looked_into: Sequence[str]) -> None:
