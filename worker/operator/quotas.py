@@ -1,27 +1,20 @@
 """How the quotas stand: what is configured, set, shared and learned, what is granted and what the provider refuses."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from worker.core.limits.quota import SINGLES, Operation
 from worker.limiter.ring import Shared
 from worker.operator.found import Found
-from worker.settings.policy import quotas_of
+from worker.settings.policy import QUOTA_KEYS, quotas_of
 from worker.settings.sections import Settings
-
-#: The key of each operation's quota.
-KEYS: Final[Mapping[Operation, str]] = {
-    Operation.GLOBE: "quota.send_message_to_globe",
-    Operation.TEMPLATE: "quota.send_message_with_template",
-    Operation.BATCH: "quota.batch_send_message_to_globe",
-}
 
 
 def quota_rows(found: Found, settings: Settings, limits: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row an operation that is used; *limits* are the rows of `operator.limits`, by key."""
     size = limits["batch.size"]["value"] if limits else settings.batch.size
     used = (*SINGLES, Operation.BATCH) if size else SINGLES
-    return [_row(found, settings, operation, limits.get(KEYS[operation])) for operation in used]
+    return [_row(found, settings, operation, limits.get(QUOTA_KEYS[operation])) for operation in used]
 
 
 def _row(found: Found, settings: Settings, operation: Operation, limit: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -44,6 +44,14 @@ def lease_of(settings: Settings) -> timedelta:
     return settings.provider.connect_timeout + settings.provider.read_timeout + _LEASE_MARGIN
 
 
+#: The key of each operation's quota.
+QUOTA_KEYS: Final[Mapping[Operation, str]] = {
+    Operation.GLOBE: "quota.send_message_to_globe",
+    Operation.TEMPLATE: "quota.send_message_with_template",
+    Operation.BATCH: "quota.batch_send_message_to_globe",
+}
+
+
 def quotas_of(settings: Settings) -> Mapping[Operation, Quota]:
     """The quota of each operation; a lane's floor is its share of the rate. Batch calls have no floors."""
     rates = {

@@ -8,12 +8,8 @@ from worker.core.limits.learned import LearnedRate
 from worker.core.limits.quota import Operation, Quota
 from worker.core.message.lane import Lane
 from worker.errors import SettingsError
+from worker.settings.policy import QUOTA_KEYS
 from worker.simulation.token_bucket import Answer, TokenBucket
-
-_KEYS: Final = {
-    Operation.GLOBE: "quota.send_message_to_globe",
-    Operation.BATCH: "quota.batch_send_message_to_globe",
-}
 
 
 class Quotas:
@@ -27,11 +23,11 @@ class Quotas:
         Raises:
             SettingsError: one that is needed has no limit.
         """
-        used = [operation for operation in _KEYS if batches or operation is not Operation.BATCH]
+        used = (Operation.GLOBE, Operation.BATCH) if batches else (Operation.GLOBE,)
         for operation in used:
             if not quotas[operation].rate:
                 raise SettingsError(
-                    f"{_KEYS[operation]} = 0 is no limit, and how fast calls go then is not simulated; give a rate"
+                    f"{QUOTA_KEYS[operation]} = 0 is no limit, and how fast calls go then is not simulated; give a rate"
                 )
         self.rates: Final = {operation: quotas[operation].rate for operation in used}
         self._buckets: Final = {

@@ -14,6 +14,7 @@ MOST_ENTRIES: Final = 20
 LONGEST_WORD: Final = 64
 #: Counters above this are a lie: no request is called a million times.
 MOST_COUNT: Final = 1_000_000
+_PUBLISHED: Final = "x-sms-published"
 
 
 class HistoryEntry(NamedTuple):
@@ -74,7 +75,7 @@ class History(NamedTuple):
             if (count := getattr(self, name))
         }
         if self.published:
-            headers["x-sms-published"] = to_the_millisecond(self.published)
+            headers[_PUBLISHED] = to_the_millisecond(self.published)
         if self.first_tried:
             headers["x-sms-first-tried"] = to_the_millisecond(self.first_tried)
         if self.entries:
@@ -113,7 +114,6 @@ class History(NamedTuple):
 
 
 _NONE: Final = History()
-_PUBLISHED: Final = "x-sms-published"
 
 
 def published_of(headers: Mapping[str, Any]) -> datetime | None:
