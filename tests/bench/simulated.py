@@ -1,7 +1,6 @@
 """Whether a simulation tells what a real run does: the same messages, workers and quotas, side by side.
 
-Let it run for a minute at least: which worker has the last batch calls is chance, and of thirty calls one or two are
-more than what is allowed.
+Let it run for a minute at least: of thirty batch calls, one or two are more than what is allowed.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,8 @@
-"""Ends the wait of those whose turn would come after their deadline, whatever happens: nothing is gained by waiting.
+"""Ends the wait of those whose turn would come after their deadline: nothing is gained by waiting.
 
 Where more waits than can be sent in time, the earliest deadline still goes first, and whoever is too far behind to have
-a turn is expired at once: its publisher knows sooner, and its place in the worker is free.
+a turn is expired at once: its publisher knows sooner, and its place in the worker is free. The prediction flatters: it
+counts those before it in this worker and lane alone, at all that the workers have together as far as it is learned.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""How fast this worker's requests can go at best: as the quotas allow, less what refused calls have taught."""
+"""How fast requests can go: as the quotas allow, less what refused calls have taught by now."""
 
 from collections.abc import Callable, Mapping
 from math import inf
